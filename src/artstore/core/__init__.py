@@ -1,0 +1,1 @@
+"""What every role is composed from: the plugin API, HTTP, configuration, stores, clients."""

@@ -1,0 +1,155 @@
+"""The ``metadata`` contract: a transactional SQL database and its full-text ability."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+Parameter = str | int | float | bytes | bool | None
+Parameters = Mapping[str, Parameter]
+Row = Mapping[str, Parameter]
+Dialect = Literal["sqlite", "postgresql"]
+TextMode = Literal["fulltext", "partial"]
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Runs statements that only read.
+
+    SQL is written once for every engine: named parameters as ``:name``; values are text, integers,
+    floats, bytes, booleans (0 and 1 on SQLite) or ``None``. Rows are mappings by column name.
+    Every method raises ``UnavailableError`` when the engine cannot be reached or does not answer in
+    time.
+    """
+
+    @abstractmethod
+    async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
+        """The first row, or ``None``."""
+        ...
+
+    @abstractmethod
+    async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> Sequence[Row]:
+        """Every row, in the order of the statement."""
+        ...
+
+
+@runtime_checkable
+class Transaction(Reader, Protocol):
+    """One open read-write transaction. It sees its own writes."""
+
+    @abstractmethod
+    async def execute(self, sql: str, parameters: Parameters | None = None) -> int:
+        """Run one statement; the number of rows it changed.
+
+        Raises:
+            AlreadyExistsError: a uniqueness rule is violated; the statement did nothing.
+        """
+        ...
+
+    @abstractmethod
+    async def executemany(self, sql: str, parameters: Iterable[Parameters]) -> None:
+        """Run one statement once per set of parameters.
+
+        Raises:
+            AlreadyExistsError: as :meth:`execute`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextDocument:
+    """The searchable text of one row, keyed by the row's integer ``row_id``.
+
+    ``row_id`` grows with time, so that the newest matches can be had without sorting.
+    """
+
+    row_id: int
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextMatch:
+    """A row that matched; ``score`` is larger for better matches (0.0 where it was not asked for)."""
+
+    row_id: int
+    score: float
+
+
+@runtime_checkable
+class SearchIndex(Protocol):
+    """Ability: full-text and substring search over documents, Russian and English at once."""
+
+    @abstractmethod
+    async def put(self, transaction: Transaction, documents: Iterable[TextDocument]) -> None:
+        """Index ``documents``, replacing those with the same ``row_id``."""
+        ...
+
+    @abstractmethod
+    async def delete(self, transaction: Transaction, row_ids: Iterable[int]) -> None:
+        """Remove documents. Idempotent."""
+        ...
+
+    @abstractmethod
+    def match_sql(self, query: str, mode: TextMode) -> tuple[str, Parameters] | None:
+        """A sub-select of the matching ``row_id``s, and its parameters.
+
+        ``fulltext``: every word of ``query`` occurs in the document in some inflected form, in any
+        order. ``partial``: ``query`` occurs as a substring, case-insensitively. The statement is
+        usable as ``row_id IN (<sql>)`` and yields rows newest first when ordered by ``row_id DESC``
+        without an unbounded sort. ``None`` when the query has nothing to look for.
+        """
+        ...
+
+    @abstractmethod
+    async def rank(
+        self, reader: Reader, query: str, *, candidates: int, limit: int, offset: int
+    ) -> Sequence[TextMatch]:
+        """The best ``fulltext`` matches among the newest ``candidates`` matches, best first."""
+        ...
+
+    @abstractmethod
+    def highlight(self, query: str, text: str) -> str | None:
+        """A fragment of ``text`` of at most 200 characters around the first matching word.
+
+        Matching words stand between ``<mark>`` and ``</mark>``; everything else is HTML-escaped.
+        ``None`` when no word matches.
+        """
+        ...
+
+
+@runtime_checkable
+class Database(Reader, Protocol):
+    """A SQL database.
+
+    The methods of :class:`Reader` on the database itself read the last committed state and never wait
+    for a writer.
+    """
+
+    @property
+    @abstractmethod
+    def dialect(self) -> Dialect:
+        """The SQL dialect spoken."""
+        ...
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """The SQLAlchemy URL that schema migrations connect with. May hold a password: never print."""
+        ...
+
+    @property
+    @abstractmethod
+    def search_index(self) -> SearchIndex | None:
+        """The full-text ability."""
+        ...
+
+    @abstractmethod
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A read-write transaction: committed when the context ends, rolled back when it raises.
+
+        Write transactions are serializable. It is committed, as durably as the engine is configured
+        to, when the context has been left. Do no other I/O inside: others wait.
+        """
+        ...

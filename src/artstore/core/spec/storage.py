@@ -1,0 +1,184 @@
+"""The ``storage`` contract: objects under keys, whole or absent, durable when acknowledged."""
+
+from abc import abstractmethod
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """A slice of an object: bytes ``start`` to ``end``, both included, 0-based."""
+
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end:
+            raise ValueError(f"not a byte range: {self.start}-{self.end}")
+
+    @property
+    def length(self) -> int:
+        """Number of bytes in the range."""
+        return self.end - self.start + 1
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What is known of one version of one object.
+
+    ``sha256`` is 64 lower-case hex digits; ``put`` always gives it, ``head`` and ``list`` give it only
+    where the back end keeps it. ``etag`` is opaque and changes whenever the bytes change.
+    """
+
+    key: str
+    size: int
+    etag: str
+    modified_at: datetime
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Space in bytes. ``None`` means the back end cannot know (an object store without a quota)."""
+
+    used: int | None
+    total: int | None = None
+    free: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StorageReader:
+    """One version of one object, open for reading.
+
+    ``chunks`` yields the requested range once, in order, in chunks of at most 1 MiB.
+    """
+
+    info: ObjectInfo
+    chunks: AsyncIterator[bytes]
+
+
+@runtime_checkable
+class LocalPaths(Protocol):
+    """Ability: objects are plain files of this host, so that the kernel can send them."""
+
+    @abstractmethod
+    def path(self, key: str) -> Path:
+        """The file that holds ``key``. Does no I/O; the file need not exist.
+
+        Raises:
+            InvalidRequestError: ``key`` is not a valid key.
+        """
+        ...
+
+
+@runtime_checkable
+class Presigner(Protocol):
+    """Ability: time-limited URLs with which a client reads an object without credentials."""
+
+    @abstractmethod
+    async def presign_get(self, key: str, *, expires_in: float) -> str:
+        """A URL that reads ``key`` for ``expires_in`` seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a storage back end is (facts) and can do (abilities: objects, or ``None``).
+
+    Fixed once the back end is open. Wrappers forward or mask with :func:`dataclasses.replace`.
+    """
+
+    atomic_put: bool
+    durable_put: bool
+    max_object_size: int | None = None
+    local_paths: LocalPaths | None = None
+    presigner: Presigner | None = None
+
+    def names(self) -> list[str]:
+        """The facts that hold and the abilities that are present, sorted."""
+        return sorted(name for name in self.__dataclass_fields__ if getattr(self, name))
+
+
+@runtime_checkable
+class StorageBackend(Protocol):
+    """Keeps objects under keys.
+
+    A key is a relative POSIX path of 1 to 1024 bytes of UTF-8: segments of 1 to 255 bytes joined by
+    ``/``; no segment is ``.`` or ``..``, none holds NUL. Every method raises ``InvalidRequestError``
+    for another key, and ``UnavailableError`` when the back end cannot be reached.
+    """
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """Facts and abilities; constant while the back end is open."""
+        ...
+
+    @abstractmethod
+    async def put(
+        self, key: str, body: AsyncIterable[bytes], *, size: int | None = None, sha256: str | None = None
+    ) -> ObjectInfo:
+        """Store ``body`` under ``key``, replacing what was there.
+
+        Atomic: at every moment, and after any crash, the key has the whole old object or the whole new
+        one. Durable when it returns. An error from ``body`` is raised unchanged and leaves the old
+        object. Memory stays bounded whatever the size.
+
+        Args:
+            key: Where to store it.
+            body: The bytes, in chunks of any size.
+            size: The exact length in bytes if it is known beforehand.
+            sha256: The digest the bytes must have, 64 lower-case hex digits.
+
+        Raises:
+            ChecksumMismatchError: the bytes have another digest; nothing was stored.
+            IncompleteBodyError: the body is shorter or longer than ``size``; nothing was stored.
+            InsufficientStorageError: no room; nothing was stored.
+        """
+        ...
+
+    @abstractmethod
+    def get(
+        self, key: str, *, byte_range: ByteRange | None = None
+    ) -> AbstractAsyncContextManager[StorageReader]:
+        """Open one version of ``key``; leaving the context closes it, however much was read.
+
+        A range that ends after the last byte is cut there.
+
+        Raises:
+            NotFoundError: on entering, when there is no such object.
+            RangeNotSatisfiableError: on entering, when the range starts after the last byte.
+        """
+        ...
+
+    @abstractmethod
+    async def head(self, key: str) -> ObjectInfo:
+        """Describe ``key``.
+
+        Raises:
+            NotFoundError: there is no such object.
+        """
+        ...
+
+    @abstractmethod
+    async def delete(self, key: str) -> None:
+        """Remove ``key`` durably. Idempotent: an absent key is not an error."""
+        ...
+
+    @abstractmethod
+    def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
+        """Every object whose key starts with ``prefix`` and sorts after ``after``.
+
+        In order of the keys' UTF-8 bytes. Objects put or deleted meanwhile may or may not appear;
+        all others appear exactly once. The back end's own working files never appear.
+        """
+        ...
+
+    @abstractmethod
+    async def usage(self) -> Usage:
+        """Space of the medium, in bytes."""
+        ...

@@ -1,0 +1,1 @@
+"""The four roles: routes and use cases, nothing else."""
