@@ -57,6 +57,7 @@ from artstore.core.spec.storage import (
     StorageBackend,
     StorageReader,
     Usage,
+    validate_key,
 )
 
 __all__ = [
@@ -117,4 +118,5 @@ __all__ = [
     "Usage",
     "hookimpl",
     "hookspec",
+    "validate_key",
 ]

@@ -6,7 +6,12 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
+
+from artstore.core.spec.errors import InvalidRequestError, RangeNotSatisfiableError
+
+LONGEST_KEY: Final = 1024
+LONGEST_SEGMENT: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,37 @@ class ByteRange:
     def length(self) -> int:
         """Number of bytes in the range."""
         return self.end - self.start + 1
+
+    def within(self, size: int) -> "ByteRange":
+        """The part of the range that an object of ``size`` bytes has.
+
+        Raises:
+            RangeNotSatisfiableError: the range starts after the last byte.
+        """
+        if self.start >= size:
+            raise RangeNotSatisfiableError(size=size)
+        return ByteRange(self.start, min(self.end, size - 1))
+
+
+def validate_key(key: str) -> None:
+    """Refuse what is not a key, as :class:`StorageBackend` defines it.
+
+    Raises:
+        InvalidRequestError: the message says what is wrong with ``key``.
+    """
+    try:
+        encoded = key.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequestError(f"key {key!r} is not Unicode text") from None
+    if not 1 <= len(encoded) <= LONGEST_KEY:
+        raise InvalidRequestError(f"a key has 1 to {LONGEST_KEY} bytes of UTF-8, this one has {len(encoded)}")
+    if b"\0" in encoded:
+        raise InvalidRequestError(f"key {key!r} holds the character NUL")
+    for segment in encoded.split(b"/"):
+        if segment in (b"", b".", b"..") or len(segment) > LONGEST_SEGMENT:
+            raise InvalidRequestError(
+                f"key {key!r} has a segment that is empty, '.', '..' or longer than {LONGEST_SEGMENT} bytes"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +145,7 @@ class StorageBackend(Protocol):
 
     A key is a relative POSIX path of 1 to 1024 bytes of UTF-8: segments of 1 to 255 bytes joined by
     ``/``; no segment is ``.`` or ``..``, none holds NUL. Every method raises ``InvalidRequestError``
-    for another key, and ``UnavailableError`` when the back end cannot be reached.
+    for another key (:func:`validate_key`), and ``UnavailableError`` when the back end cannot be reached.
     """
 
     @property
