@@ -1,0 +1,80 @@
+"""Turns what pydantic found wrong into pairs of a path and a message that says what to change."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from artstore.core.spec import InvalidRequestError
+
+MAX_FAULTS: Final = 20
+"""Faults told at once: who sends thousands of unknown fields gets a short answer."""
+
+MAX_NAME_LENGTH: Final = 100
+"""Names of fields come from the client: characters of one that are repeated to it."""
+
+_MESSAGES: Final[Mapping[str, str]] = {
+    "missing": "is required",
+    "string_unicode": "contains a lone surrogate, which is not a character: send valid UTF-8",
+    # The messages of pydantic for these repeat parts of the input.
+    "uuid_parsing": "should be a UUID",
+    "union_tag_invalid": "should have one of the documented types",
+}
+
+
+def invalid_request(error: ValidationError, model: type[BaseModel] | None = None) -> InvalidRequestError:
+    """The domain error for ``error``; with ``model``, unknown fields are told the nearest known name."""
+    faults = describe(error, model)
+    told = "; ".join(f"{path}: {message}" if path else message for path, message in faults)
+    return InvalidRequestError(told, faults)
+
+
+def describe(error: ValidationError, model: type[BaseModel] | None = None) -> list[tuple[str, str]]:
+    """The first faults as ``(path, message)``, the path dotted. No value that was sent is repeated."""
+    faults = error.errors(include_url=False, include_input=False)[:MAX_FAULTS]
+    return [(_path(fault["loc"]), _message(fault, model)) for fault in faults]
+
+
+def _path(location: Sequence[int | str]) -> str:
+    return ".".join(_printable(str(part)) for part in location)
+
+
+def _printable(name: str) -> str:
+    cut = name[:MAX_NAME_LENGTH]
+    return cut if cut.isprintable() else ascii(cut)[1:-1]
+
+
+def _message(fault: ErrorDetails, model: type[BaseModel] | None) -> str:
+    kind = fault["type"]
+    context: Mapping[str, Any] = fault.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown(fault["loc"], model)
+    if kind == "value_error":
+        return str(context["error"])
+    return _MESSAGES.get(kind) or fault["msg"].replace("Input should", "should", 1)
+
+
+def _unknown(location: Sequence[int | str], model: type[BaseModel] | None) -> str:
+    known = _names(model, location[:-1])
+    name = str(location[-1])[:MAX_NAME_LENGTH]
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return f"is unknown; did you mean {nearest[0]}?" if nearest else "is unknown"
+
+
+def _names(model: type[BaseModel] | None, location: Sequence[int | str]) -> list[str]:
+    """Names that the object at ``location`` below ``model`` may have; none where it is not a model."""
+    for part in location:
+        if model is not None and isinstance(part, str):
+            field = model.model_fields.get(part)
+            model = _model_in(field.annotation) if field else None
+    return [field.alias or name for name, field in model.model_fields.items()] if model else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model in ``M``, ``M | None``, ``list[M]`` …"""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(argument) for argument in get_args(annotation))
+    return next((model for model in found if model), None)
