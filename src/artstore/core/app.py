@@ -1,0 +1,131 @@
+"""Builds a role's application: a value, made in one place, with every resource on one exit stack."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from artstore.core.config import RoleName, Settings
+from artstore.core.http.health import Health, Liveness, Readiness
+from artstore.core.http.middlewares import (
+    add_common_headers,
+    authenticate,
+    identify_request,
+    log_access,
+    measure,
+    render_problems,
+)
+from artstore.core.http.openapi import openapi_document
+from artstore.core.http.operations import MAX_JSON_SIZE, Answer, Endpoint, Operation, json_response
+from artstore.core.keys import ENDPOINTS, HEALTH, METRICS, ROLE_NAME, SETTINGS, STOPPING
+from artstore.core.metrics import Metrics
+
+Open = Callable[[web.Application], AbstractAsyncContextManager[Any]]
+"""Makes the context that holds a resource open; earlier resources are already in the application."""
+
+MIDDLEWARES: Final = (identify_request, log_access, measure, render_problems, authenticate)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Something an application holds open while it runs, kept under ``key`` (``None``: only held)."""
+
+    key: web.AppKey[Any] | None
+    open: Open
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What makes a role: its operations, and the resources it makes itself from those it is given."""
+
+    name: RoleName
+    title: str
+    operations: Sequence[Operation]
+    resources: Sequence[Resource] = ()
+
+
+def build_app(role: Role, resources: Sequence[Resource], *, settings: Settings) -> web.Application:
+    """The application of ``role``. ``resources`` are opened in order, before the role's own."""
+    app = web.Application(middlewares=MIDDLEWARES)
+    metrics = Metrics(role=role.name)
+    app[ROLE_NAME] = role.name
+    app[SETTINGS] = settings
+    app[STOPPING] = asyncio.Event()
+    app[METRICS] = metrics
+    app[HEALTH] = Health(service=role.name, dependency_up=metrics.dependency_up)
+    app[MAX_JSON_SIZE] = settings.server.max_json_size
+    app[ENDPOINTS] = _add_routes(app, [*role.operations, *_common_operations(role, settings)])
+    app.on_response_prepare.append(add_common_headers)
+    app.cleanup_ctx.append(_open_resources([*resources, *role.resources]))
+    return app
+
+
+def _open_resources(resources: Sequence[Resource]) -> Callable[[web.Application], AsyncGenerator[None, None]]:
+    async def opened(app: web.Application) -> AsyncGenerator[None, None]:
+        async with AsyncExitStack() as stack:
+            for resource in resources:
+                value = await stack.enter_async_context(resource.open(app))
+                if resource.key is not None:
+                    app[resource.key] = value
+            yield
+
+    return opened
+
+
+def _add_routes(app: web.Application, operations: Sequence[Operation]) -> dict[web.AbstractRoute, Endpoint]:
+    endpoints: dict[web.AbstractRoute, Endpoint] = {}
+    for operation in operations:
+        endpoint = Endpoint(operation)
+        endpoints[app.router.add_route(operation.method, operation.path, endpoint.serve)] = endpoint
+    return endpoints
+
+
+def _common_operations(role: Role, settings: Settings) -> list[Operation]:
+    text = Answer("Prometheus text format.", {"text/plain": None})
+    not_ready = Answer("Something this role needs is missing.", {"application/json": Readiness})
+    return [
+        Operation("GET", "/health/live", live, public=True),
+        Operation("GET", "/health/ready", ready, public=True, answers={503: not_ready}),
+        Operation("GET", "/metrics", metrics_text, public=True, answers={200: text}),
+        Operation(
+            "GET", "/api/v1/openapi.json", _openapi(role, settings), public=True, answers={200: _ANY_JSON}
+        ),
+    ]
+
+
+_ANY_JSON: Final = Answer("The OpenAPI 3.1 document.", {"application/json": None})
+
+
+async def live(request: web.Request) -> Liveness:
+    """Whether the process answers."""
+    return request.app[HEALTH].live()
+
+
+async def ready(request: web.Request) -> Readiness | web.Response:
+    """Whether the role can do its work."""
+    readiness = await request.app[HEALTH].ready()
+    return json_response(readiness, status=503 if readiness.status == "fail" else 200)
+
+
+async def metrics_text(request: web.Request) -> web.Response:
+    """Metrics in the Prometheus text format."""
+    return web.Response(
+        body=generate_latest(request.app[METRICS].registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+    )
+
+
+def _openapi(role: Role, settings: Settings) -> Callable[[web.Request], Any]:
+    async def openapi(request: web.Request) -> web.Response:
+        """This document."""
+        document = openapi_document(
+            title=role.title,
+            token_url=f"{settings.issuer_url()}/api/v1/auth/token",
+            endpoints=request.app[ENDPOINTS].values(),
+        )
+        return web.json_response(document)
+
+    return openapi

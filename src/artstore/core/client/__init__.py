@@ -1,0 +1,1 @@
+"""How one role calls another: token, pool, deadline, retry."""

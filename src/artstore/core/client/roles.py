@@ -1,0 +1,136 @@
+"""The client with which one role calls another: pooled, authenticated, with deadlines and one retry."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
+from pydantic import BaseModel, ValidationError
+from structlog.contextvars import get_contextvars
+
+from artstore import __version__
+from artstore.core.client.tokens import ClientCredentials, TokenSource
+from artstore.core.http.problems import remote_error
+from artstore.core.spec import UnavailableError, UpstreamError
+
+M = TypeVar("M", bound=BaseModel)
+BodySource = Callable[[], AsyncIterable[bytes]]
+
+CONNECT_TIMEOUT: Final = 5.0
+DEFAULT_DEADLINE: Final = 15.0
+READ_BUFFER: Final = 256 * 1024
+_NO_TIMEOUT: Final = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
+
+
+class RoleClient:
+    """Calls other roles as one service account."""
+
+    def __init__(self, session: ClientSession, tokens: TokenSource) -> None:
+        self._session = session
+        self._tokens = tokens
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        deadline: float | None = DEFAULT_DEADLINE,
+        headers: Mapping[str, str] | None = None,
+        data: bytes | AsyncIterable[bytes] | None = None,
+        json: BaseModel | None = None,
+        accept_statuses: frozenset[int] = frozenset(),
+    ) -> AsyncGenerator[ClientResponse, None]:
+        """Send one request; the answer's body is read inside the context.
+
+        A 401 is answered with a fresh token, once, unless ``data`` is a stream, which cannot be sent
+        twice. ``deadline`` is in seconds for everything up to the answer's headers; ``None`` for
+        streams, whose ends watch for stalls themselves.
+
+        Raises:
+            UnavailableError: no connection, or no answer before the deadline.
+            RemoteError: a 4xx or 507 problem about this request, unless in ``accept_statuses``.
+            UpstreamError: the other role failed, refuses our credentials or speaks no HTTP we know.
+        """
+        if json is not None:
+            data = json.model_dump_json(exclude_none=True).encode()
+            headers = {**(headers or {}), "Content-Type": "application/json"}
+        can_repeat = data is None or isinstance(data, bytes)
+        response = await self._send(method, url, deadline, headers, data)
+        if response.status == 401 and can_repeat:
+            response.release()
+            response = await self._send(method, url, deadline, headers, data)
+        try:
+            if response.status >= 400 and response.status not in accept_statuses:
+                raise remote_error(response.status, await response.read(), response.headers)
+            yield response
+        except ClientError as error:
+            raise UpstreamError(f"the connection to another role broke ({type(error).__name__})") from error
+        finally:
+            # A body that was not read to its end cannot be followed by another answer.
+            response.close() if not response.content.at_eof() else response.release()
+
+    async def get(self, url: str, model: type[M], *, deadline: float | None = DEFAULT_DEADLINE) -> M:
+        """GET ``url`` as ``model``."""
+        async with self.request("GET", url, deadline=deadline) as response:
+            return parse(model, await response.read())
+
+    async def post(self, url: str, body: BaseModel, *, deadline: float = DEFAULT_DEADLINE) -> bytes:
+        """POST ``body`` as JSON; the answer's body."""
+        async with self.request("POST", url, deadline=deadline, json=body) as response:
+            return await response.read()
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        deadline: float | None,
+        headers: Mapping[str, str] | None,
+        data: bytes | AsyncIterable[bytes] | None,
+    ) -> ClientResponse:
+        token = await self._tokens.get()
+        sent = {**(headers or {}), "Authorization": f"Bearer {token}"}
+        if (request_id := get_contextvars().get("request_id")) is not None:
+            sent["X-Request-ID"] = request_id
+        try:
+            async with asyncio.timeout(deadline):
+                response = await self._session.request(
+                    method, url, headers=sent, data=data, timeout=_NO_TIMEOUT, allow_redirects=False
+                )
+        except (ClientError, TimeoutError, OSError) as error:
+            raise UnavailableError(f"another role cannot be reached ({type(error).__name__})") from error
+        if response.status == 401:
+            self._tokens.forget(token)
+        return response
+
+
+@asynccontextmanager
+async def open_role_client(
+    *, token_url: str, credentials: ClientCredentials
+) -> AsyncGenerator[RoleClient, None]:
+    """Hold a pooled client open. Does no I/O before the first call."""
+    connector = TCPConnector(limit=0, keepalive_timeout=30)
+    async with ClientSession(
+        connector=connector,
+        auto_decompress=False,
+        read_bufsize=READ_BUFFER,
+        headers={"User-Agent": f"artstore/{__version__}"},
+    ) as session:
+        tokens = TokenSource(session, token_url=token_url, credentials=credentials)
+        try:
+            yield RoleClient(session, tokens)
+        finally:
+            await tokens.close()
+
+
+def parse(model: type[M], body: bytes) -> M:
+    """Another role's answer as ``model``.
+
+    Raises:
+        UpstreamError: it is something else.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError:
+        raise UpstreamError(f"another role answered something that is not a {model.__name__}") from None

@@ -1,0 +1,127 @@
+"""Access tokens for calling other roles: cached, refreshed before they expire, one request at a time."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from aiohttp import BasicAuth, ClientError, ClientSession, ClientTimeout
+from pydantic import BaseModel, ValidationError
+
+from artstore.core.spec import UnavailableError, UpstreamError
+
+# Of the lifetime, kept as a margin before expiry, but at most five minutes (design: security.md).
+_MARGIN_FRACTION = 0.2
+_MARGIN_LIMIT = 300.0
+_TIMEOUT = ClientTimeout(total=10)
+
+
+class TokenAnswer(BaseModel):
+    """What the token endpoint answers (RFC 6749 section 5.1)."""
+
+    access_token: str = field(repr=False)
+    expires_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """The identity of a service account. The secret has no repr."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> "ClientCredentials":
+        """From ``client_id:client_secret``, as bootstrap writes it.
+
+        Raises:
+            ValueError: it is not of that form.
+        """
+        client_id, separator, client_secret = text.strip().partition(":")
+        if not (client_id and separator and client_secret):
+            raise ValueError("credentials are one line: client_id:client_secret")
+        return cls(client_id, client_secret)
+
+    def __str__(self) -> str:
+        return self.client_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    value: str = field(repr=False)
+    refresh_at: float
+    expires_at: float
+
+
+class TokenSource:
+    """Gives the current access token of one service account."""
+
+    def __init__(self, session: ClientSession, *, token_url: str, credentials: ClientCredentials) -> None:
+        self._session = session
+        self._token_url = token_url
+        self._auth = BasicAuth(credentials.client_id, credentials.client_secret)
+        self._token: _Token | None = None
+        self._refresh: asyncio.Task[_Token] | None = None
+
+    async def get(self) -> str:
+        """A token that holds. Near its end it is refreshed in the background.
+
+        Raises:
+            UnavailableError: the issuer cannot be reached and no token is left.
+            UpstreamError: the issuer refuses us or answers garbage.
+        """
+        now = time.monotonic()
+        token = self._token
+        if token is not None and now < token.refresh_at:
+            return token.value
+        refresh = self._start_refresh()
+        if token is not None and now < token.expires_at:
+            return token.value
+        # Shielded: one caller that gives up must not take the token away from all the others.
+        return (await asyncio.shield(refresh)).value
+
+    def forget(self, value: str) -> None:
+        """``value`` was refused: do not give it again."""
+        if self._token is not None and self._token.value == value:
+            self._token = None
+
+    async def close(self) -> None:
+        """Stop a refresh that is under way."""
+        if self._refresh is not None:
+            self._refresh.cancel()
+            await asyncio.gather(self._refresh, return_exceptions=True)
+
+    def _start_refresh(self) -> asyncio.Task[_Token]:
+        if self._refresh is None or self._refresh.done():
+            self._refresh = asyncio.create_task(self._fetch())
+            # A failed background refresh is retried by the next caller; nobody else awaits it.
+            self._refresh.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self._refresh
+
+    async def _fetch(self) -> _Token:
+        started = time.monotonic()
+        form = {"grant_type": "client_credentials"}
+        try:
+            async with self._session.post(
+                self._token_url, data=form, auth=self._auth, timeout=_TIMEOUT
+            ) as response:
+                body = await response.read()
+        except (ClientError, TimeoutError, OSError) as error:
+            raise UnavailableError(
+                f"the token endpoint cannot be reached ({type(error).__name__})"
+            ) from error
+        if response.status >= 500 or response.status == 429:
+            raise UnavailableError(f"the token endpoint answered {response.status}")
+        if response.status != 200:
+            raise UpstreamError(f"the token endpoint refused our credentials ({response.status})")
+        self._token = _parse(body, started)
+        return self._token
+
+
+def _parse(body: bytes, started: float) -> _Token:
+    try:
+        answer = TokenAnswer.model_validate_json(body)
+    except ValidationError:
+        raise UpstreamError("the token endpoint answered something that is not a token") from None
+    margin = min(_MARGIN_LIMIT, answer.expires_in * _MARGIN_FRACTION)
+    expires_at = started + answer.expires_in
+    return _Token(answer.access_token, refresh_at=expires_at - margin, expires_at=expires_at)

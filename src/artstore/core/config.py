@@ -1,0 +1,237 @@
+"""Settings: one TOML file, overridden by ``ARTSTORE__SECTION__KEY`` variables, frozen once read."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from artstore.core.capacity import CapacityThresholds
+from artstore.core.logging import LogFormat, LogLevel
+from artstore.core.spec import ConfigurationError
+from artstore.core.validation import describe
+
+ENVIRONMENT_PREFIX = "ARTSTORE__"
+RoleName = Literal["admin", "element", "ingester", "query"]
+PORT_OFFSETS: Mapping[RoleName, int] = {"admin": 0, "element": 10, "ingester": 20, "query": 30}
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class PluginSection(BaseModel):
+    """Selects a plugin by ``type``; every other key is an option of that plugin."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+
+    type: Annotated[str, Field(description="Which plugin of this kind to use.")]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but ``type``, as written."""
+        return dict(self.model_extra or {})
+
+
+class LoggingSettings(Section):
+    """How logs are written, to standard error."""
+
+    format: Annotated[LogFormat, Field(description="`auto`: text on a terminal, JSON lines otherwise.")] = (
+        "auto"
+    )
+    level: LogLevel = "info"
+
+
+class ServerSettings(Section):
+    """Limits that hold for every role's HTTP server."""
+
+    shutdown_timeout: Annotated[
+        float, Field(ge=0, description="Seconds that running requests get to finish on shutdown.")
+    ] = 30
+    stall_timeout: Annotated[
+        float, Field(gt=0, description="Seconds without a byte after which an upload is aborted with 408.")
+    ] = 30
+    max_json_size: Annotated[int, Field(ge=KIB, description="Largest JSON request body, in bytes.")] = MIB
+
+
+class RoleSettings(Section):
+    """Where a role listens and where others find it."""
+
+    host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[
+        int | None, Field(ge=1, le=65535, description="Default: `base_port` plus the role's offset.")
+    ] = None
+    url: Annotated[
+        str | None, Field(description="URL under which others reach this role. Default: from host and port.")
+    ] = None
+
+
+class AdminSettings(RoleSettings):
+    """The admin role: issuer, accounts, registry, index."""
+
+    token_lifetime: Annotated[int, Field(ge=60, le=86400, description="Seconds an access token holds.")] = (
+        1800
+    )
+    elements: Annotated[
+        tuple[str, ...],
+        Field(description="URLs of storage elements that are registered at start, as soon as they answer."),
+    ] = ()
+
+
+class ElementSettings(RoleSettings):
+    """The storage element role."""
+
+    element_id: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9][a-z0-9-]{0,49}$",
+            description="Identity of the element, written into its root when that is created.",
+        ),
+    ] = "se-01"
+    name: Annotated[str, Field(max_length=100, description="A name for people.")] = "storage element"
+    mode: Annotated[
+        Literal["edit", "rw", "ro", "ar"], Field(description="Mode of a new root; later the root knows it.")
+    ] = "edit"
+    priority: Annotated[int, Field(ge=0, description="Lower is filled first.")] = 100
+    max_file_size: Annotated[int, Field(ge=1, description="Largest file, in bytes.")] = 1024 * GIB
+    max_attributes_size: Annotated[
+        int, Field(ge=4 * KIB, le=MIB, description="Largest sidecar, in bytes.")
+    ] = 64 * KIB
+    capacity: CapacityThresholds | None = Field(
+        default=None, description="Thresholds of the capacity status. Default: by mode."
+    )
+
+
+class IngesterSettings(RoleSettings):
+    """The ingester role."""
+
+    elements_refresh: Annotated[
+        float, Field(gt=0, description="Seconds between two looks at the registry of elements.")
+    ] = 10
+
+
+class QuerySettings(RoleSettings):
+    """The query role."""
+
+    position_timeout: Annotated[
+        float, Field(ge=0, description="Seconds a search waits for `at_least` before it answers 503.")
+    ] = 10
+
+
+class Settings(Section):
+    """Everything that can be configured."""
+
+    environment: Annotated[
+        Literal["development", "production"], Field(description="What the cluster is used for.")
+    ] = "development"
+    base_port: Annotated[
+        int, Field(ge=1, le=65000, description="Port of admin; the other roles follow at +10, +20, +30.")
+    ] = 8000
+    audience: Annotated[str, Field(description="The `aud` of this cluster's tokens.")] = "artstore"
+    issuer: Annotated[str | None, Field(description="The `iss` of tokens. Default: the URL of admin.")] = None
+    logging: LoggingSettings = LoggingSettings()
+    server: ServerSettings = ServerSettings()
+    admin: AdminSettings = AdminSettings()
+    element: ElementSettings = ElementSettings()
+    ingester: IngesterSettings = IngesterSettings()
+    query: QuerySettings = QuerySettings()
+    storage: PluginSection = PluginSection.model_validate({"type": "local", "root": "storage"})
+    catalog: PluginSection = PluginSection.model_validate(
+        {"type": "sqlite", "path": "storage/.artstore/catalog.db", "synchronous": "normal"}
+    )
+    metadata: PluginSection = PluginSection.model_validate({"type": "sqlite", "path": "index.db"})
+    cache: PluginSection = PluginSection(type="memory")
+    auth: PluginSection = PluginSection(type="oauth")
+    secrets: tuple[PluginSection, ...] = (
+        PluginSection(type="env"),
+        PluginSection.model_validate({"type": "file", "directory": "secrets"}),
+    )
+    base_directory: Annotated[
+        Path, Field(exclude=True, description="Relative paths start here: the directory of the file.")
+    ] = Path()
+
+    def role(self, role: RoleName) -> RoleSettings:
+        """The section of one role."""
+        section: RoleSettings = getattr(self, role)
+        return section
+
+    def port(self, role: RoleName) -> int:
+        """The port a role listens on."""
+        return self.role(role).port or self.base_port + PORT_OFFSETS[role]
+
+    def url(self, role: RoleName) -> str:
+        """The URL under which others reach a role, without a trailing slash."""
+        section = self.role(role)
+        host = "127.0.0.1" if section.host in ("0.0.0.0", "::") else section.host  # noqa: S104 - compared only
+        host = f"[{host}]" if ":" in host else host
+        return (section.url or f"http://{host}:{self.port(role)}").rstrip("/")
+
+    def issuer_url(self) -> str:
+        """The ``iss`` of tokens."""
+        return (self.issuer or self.url("admin")).rstrip("/")
+
+
+def read_settings(path: Path, *, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Settings from ``path``, then the environment, then ``overrides`` (top-level keys).
+
+    Raises:
+        ConfigurationError: one line that names the file or variable and what to change.
+    """
+    document = _read_toml(path)
+    sources = dict.fromkeys(document, str(path))
+    for name, value in sorted((os.environ if environment is None else environment).items()):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+            _put(document, keys, _parse(value), source=name)
+            sources[keys[0]] = name if keys[0] not in sources else f"{sources[keys[0]]} or {name}"
+    document.update(overrides)
+    document["base_directory"] = path.resolve().parent
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as error:
+        raise ConfigurationError(_one_line(error, sources)) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"there is no configuration file {path}; `artstore init` makes one"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
+
+
+def _put(document: dict[str, Any], keys: list[str], value: object, *, source: str) -> None:
+    for key in keys[:-1]:
+        document = document.setdefault(key, {})
+        if not isinstance(document, dict):
+            raise ConfigurationError(f"{source} overrides a part of {key}, which is not a section")
+    document[keys[-1]] = value
+
+
+def _parse(value: str) -> Any:
+    """A TOML value where the text is one (numbers, booleans, lists, tables), else the text itself."""
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _one_line(error: ValidationError, sources: Mapping[str, str]) -> str:
+    faults = describe(error, Settings)
+    return "; ".join(
+        f"{path}: {message} ({sources.get(path.split('.')[0], 'configuration')})" for path, message in faults
+    )

@@ -1,0 +1,141 @@
+"""What the roles say to each other: the models of the requests and answers between them."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from artstore.core.attributes import FileAttributes
+from artstore.core.journal import JournalEntry
+
+CapacityStatus = Literal["ok", "warning", "critical", "full"]
+Mode = Literal["edit", "rw", "ro", "ar"]
+
+POSITION_HEADER = "Artstore-Position"
+ATTRIBUTES_HEADER = "Artstore-Attributes"
+
+
+class Exchanged(BaseModel):
+    """Base of all: immutable; unknown fields of a newer version are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Capacity(Exchanged):
+    """Space of an element in bytes, and what the element makes of it; only it decides."""
+
+    total: int | None = None
+    used: int | None = None
+    free: int | None = None
+    status: CapacityStatus
+
+
+class ElementInfo(Exchanged):
+    """What an element says of itself."""
+
+    element_id: str
+    name: str
+    version: str
+    mode: Mode
+    priority: Annotated[int, Field(description="Lower is filled first.")]
+    storage_type: str
+    allowed_operations: list[str]
+    capabilities: list[str]
+    max_file_size: int
+    file_count: int
+    capacity: Capacity
+    epoch: Annotated[str, Field(description="Changes when the catalog was rebuilt.")]
+    last_sequence: Annotated[int, Field(description="The newest position of the journal.")]
+    timestamp: datetime
+
+
+class Element(Exchanged):
+    """An element as the registry knows it."""
+
+    element_id: str
+    url: str
+    name: str
+    mode: Mode
+    priority: int
+    storage_type: str
+    status: Literal["online", "offline"]
+    capacity: Capacity
+    last_seen_at: datetime | None = None
+    registered_at: datetime
+
+
+class ElementPage(Exchanged):
+    """A list of elements."""
+
+    items: list[Element]
+    total: int
+    limit: int
+    offset: int
+    has_more: bool
+
+
+class StoredFile(Exchanged):
+    """A file that is committed: its sidecar is in place, and this is its journal entry."""
+
+    element_id: str
+    epoch: str
+    entry: JournalEntry
+    attributes: FileAttributes
+
+    @property
+    def position(self) -> str:
+        """``element:sequence``, as ``at_least`` takes it."""
+        return f"{self.element_id}:{self.entry.sequence}"
+
+
+class Registration(Exchanged):
+    """Committed records that the ingester hands to admin, so that they are found at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    element_id: Annotated[str, Field(min_length=1, max_length=50)]
+    epoch: Annotated[str, Field(min_length=1, max_length=64)]
+    items: Annotated[list[JournalEntry], Field(min_length=1, max_length=1000)]
+
+
+class UploadAnswer(Exchanged):
+    """What an application learns of its upload."""
+
+    file_id: UUID
+    original_filename: str
+    file_size: int
+    checksum: str
+    content_type: str
+    created_at: datetime
+    retention_policy: Literal["temporary", "permanent"]
+    expires_at: datetime | None = None
+    element_id: str
+    position: str
+
+    @classmethod
+    def of(cls, stored: StoredFile) -> "UploadAnswer":
+        """From what the element answered."""
+        attributes = stored.attributes
+        return cls(
+            file_id=attributes.file_id,
+            original_filename=attributes.original_filename,
+            file_size=attributes.file_size,
+            checksum=attributes.checksum,
+            content_type=attributes.content_type,
+            created_at=attributes.created_at,
+            retention_policy=attributes.retention.policy,
+            expires_at=attributes.retention.expires_at,
+            element_id=stored.element_id,
+            position=stored.position,
+        )
+
+
+class Delegation(Exchanged):
+    """In whose name an upload is stored; only a holder of ``uploads:delegate`` may say so."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Annotated[str, Field(min_length=1, max_length=255)]
+    username: Annotated[str, Field(min_length=1, max_length=255)]
+    fullname: Annotated[str, Field(max_length=500)] | None = None

@@ -1,0 +1,87 @@
+"""Request bodies that are streamed: raw bytes and multipart forms, guarded against stalls and sizes."""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import BadHttpMessage
+
+from artstore.core.spec import (
+    ContentTooLargeError,
+    IncompleteBodyError,
+    InvalidRequestError,
+    RequestTimeoutError,
+)
+
+_SHA256: Final = re.compile(r"^\s*sha-256\s*=\s*:([A-Za-z0-9+/=]+):\s*(?:;.*)?$", re.IGNORECASE)
+
+
+def content_length(request: web.Request) -> int | None:
+    """The declared length in bytes, ``None`` when the body comes in chunks."""
+    return request.content_length
+
+
+def declared_sha256(request: web.Request) -> str | None:
+    """The SHA-256 that ``Repr-Digest`` declares (RFC 9530), in hex; other algorithms are ignored.
+
+    Raises:
+        InvalidRequestError: there is one, but it is not a Base64 SHA-256.
+    """
+    for member in request.headers.get("Repr-Digest", "").split(","):
+        if (match := _SHA256.match(member)) is not None:
+            try:
+                digest = base64.b64decode(match[1], validate=True)
+            except binascii.Error:
+                digest = b""
+            if len(digest) == 32:
+                return digest.hex()
+            raise _bad_digest()
+        if member.strip().lower().startswith("sha-256"):
+            raise _bad_digest()
+    return None
+
+
+def repr_digest(sha256: str) -> str:
+    """The value of ``Repr-Digest`` for a digest in hex."""
+    return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
+
+
+async def guarded_body(request: web.Request, *, limit: int, stall_timeout: float) -> AsyncIterator[bytes]:
+    """The raw body in chunks as they come.
+
+    Raises:
+        ContentTooLargeError: longer than ``limit`` bytes.
+        RequestTimeoutError: nothing came for ``stall_timeout`` seconds.
+        IncompleteBodyError: the client went away before the end.
+    """
+    declared = request.content_length
+    if declared is not None and declared > limit:
+        raise ContentTooLargeError(limit=limit)
+    received = 0
+    content = request.content
+    while True:
+        try:
+            async with asyncio.timeout(stall_timeout):
+                chunk = await content.readany()
+        except TimeoutError:
+            raise RequestTimeoutError(
+                f"no byte came for {stall_timeout:g} seconds; nothing was stored"
+            ) from None
+        except (ClientPayloadError, BadHttpMessage, ConnectionError, web.PayloadAccessError) as error:
+            raise IncompleteBodyError("the body ended before its end; nothing was stored") from error
+        if not chunk:
+            return
+        received += len(chunk)
+        if received > limit:
+            raise ContentTooLargeError(limit=limit)
+        yield chunk
+
+
+def _bad_digest() -> InvalidRequestError:
+    return InvalidRequestError(
+        "Repr-Digest is not of the form sha-256=:<Base64 of 32 bytes>:", [("Repr-Digest", "RFC 9530 form")]
+    )

@@ -1,0 +1,162 @@
+"""What happens around every request: id, access log, metrics, problems, authentication."""
+
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from artstore.core.http.problems import http_error_response, problem_response
+from artstore.core.keys import AUTHENTICATOR, ENDPOINTS, METRICS, PRINCIPAL, REQUEST_ID
+from artstore.core.logging import get_logger
+from artstore.core.spec import ArtStoreError, Credentials, ForbiddenError, UnauthenticatedError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+CLIENT_CLOSED_REQUEST: Final = 499
+"""Status in logs and metrics of a request whose client went away (nginx's convention)."""
+
+_VALID_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Asked for every few seconds by machines: logged at debug, so that the log tells of real work.
+_QUIET_ROUTES: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
+_SECURITY_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+}
+_log = get_logger("http")
+
+
+async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal handler: runs before the headers of any response are sent, streamed ones included."""
+    headers = response.headers
+    headers["X-Request-ID"] = request[REQUEST_ID]
+    for name, value in _SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
+
+
+@web.middleware
+async def identify_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Take the client's request id if it is a valid one, else make one; every log line carries it."""
+    given = request.headers.get("X-Request-ID", "")
+    request[REQUEST_ID] = given if _VALID_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    # The connection's task serves one request after another in the same context.
+    clear_contextvars()
+    bind_contextvars(request_id=request[REQUEST_ID])
+    return await handler(request)
+
+
+@web.middleware
+async def log_access(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """One line per request, when its answer has been sent or its client has gone."""
+    started = time.perf_counter()
+    status = CLIENT_CLOSED_REQUEST
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    finally:
+        route = _route(request)
+        write = _log.debug if route in _QUIET_ROUTES else _log.info
+        principal = request.get(PRINCIPAL)
+        write(
+            "request_served",
+            method=request.method,
+            route=route,
+            path=request.path,
+            status=status,
+            milliseconds=round((time.perf_counter() - started) * 1000, 2),
+            client=request.remote,
+            principal=principal.client_id if principal else None,
+        )
+
+
+@web.middleware
+async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count and time requests by route template."""
+    metrics = request.app[METRICS].http
+    started = time.perf_counter()
+    status = CLIENT_CLOSED_REQUEST
+    metrics.in_progress.inc()
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    finally:
+        metrics.in_progress.dec()
+        metrics.observe(
+            route=_route(request),
+            method=request.method if request.method in _METHODS else "other",
+            status=status,
+            seconds=time.perf_counter() - started,
+        )
+
+
+@web.middleware
+async def render_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error leaves as a problem document; what was not foreseen is logged and leaks nothing."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        response = http_error_response(error, request_id=request[REQUEST_ID])
+    except ArtStoreError as error:
+        response = problem_response(error, request_id=request[REQUEST_ID])
+        if response.status >= 500:
+            _log.warning("request_failed", error=type(error).__name__, detail=error.detail)
+    except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError):
+        # The client has gone: there is nobody to answer.
+        raise
+    except Exception:
+        _log.error("request_crashed", exc_info=True)
+        response = problem_response(
+            ArtStoreError("something went wrong here; the log has it under this request id"),
+            request_id=request[REQUEST_ID],
+        )
+    if not request.content.is_eof():
+        # What is left of a refused body must not be taken for the next request.
+        response.force_close()
+    return response
+
+
+@web.middleware
+async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Establish the principal and require the operation's scope. Unknown routes fall through to 404."""
+    endpoint = request.app[ENDPOINTS].get(request.match_info.route)
+    if endpoint is None or endpoint.operation.public:
+        return await handler(request)
+    credentials = Credentials(bearer_token=bearer_token(request))
+    principal = await request.app[AUTHENTICATOR].authenticate(credentials)
+    request[PRINCIPAL] = principal
+    scope = endpoint.operation.scope
+    if scope is not None and scope not in principal.scopes:
+        raise ForbiddenError(
+            f"this needs the scope {scope}, which the access token does not have", scope=scope
+        )
+    return await handler(request)
+
+
+def bearer_token(request: web.Request) -> str | None:
+    """The token of ``Authorization: Bearer …`` (RFC 6750 section 2.1), ``None`` without the header.
+
+    Raises:
+        UnauthenticatedError: the header is there but is not of that form, or is there twice.
+    """
+    headers = request.headers.getall("Authorization", [])
+    if not headers:
+        return None
+    scheme, _, token = headers[0].partition(" ")
+    if len(headers) > 1 or scheme.lower() != "bearer" or not token.strip():
+        raise UnauthenticatedError("send one Authorization header of the form: Bearer <access token>")
+    return token.strip()
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"

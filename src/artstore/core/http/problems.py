@@ -1,0 +1,192 @@
+"""Errors as RFC 9457 problems: one table from domain errors to statuses, and back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from artstore.core.spec import (
+    AlreadyExistsError,
+    ArtStoreError,
+    ChecksumMismatchError,
+    ContentTooLargeError,
+    CorruptedError,
+    ForbiddenError,
+    IncompleteBodyError,
+    InsufficientStorageError,
+    InvalidRequestError,
+    ModeNotAllowedError,
+    NotFoundError,
+    PreconditionFailedError,
+    RangeNotSatisfiableError,
+    RequestTimeoutError,
+    TooManyRequestsError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnsupportedError,
+    UpstreamError,
+)
+
+CONTENT_TYPE: Final = "application/problem+json"
+TYPE_PREFIX: Final = "urn:artstore:problem:"
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """What every problem of one code shares."""
+
+    status: int
+    title: str
+
+
+PROBLEM_TYPES: Final[Mapping[type[ArtStoreError], ProblemType]] = {
+    ArtStoreError: ProblemType(500, "Internal error"),
+    NotFoundError: ProblemType(404, "Not found"),
+    AlreadyExistsError: ProblemType(409, "Already exists"),
+    PreconditionFailedError: ProblemType(412, "Precondition failed"),
+    InvalidRequestError: ProblemType(400, "Invalid request"),
+    ChecksumMismatchError: ProblemType(422, "Checksum mismatch"),
+    UnauthenticatedError: ProblemType(401, "Unauthenticated"),
+    ForbiddenError: ProblemType(403, "Forbidden"),
+    ModeNotAllowedError: ProblemType(409, "Mode does not allow this"),
+    RangeNotSatisfiableError: ProblemType(416, "Range not satisfiable"),
+    ContentTooLargeError: ProblemType(413, "Content too large"),
+    IncompleteBodyError: ProblemType(400, "Incomplete body"),
+    RequestTimeoutError: ProblemType(408, "Request timeout"),
+    TooManyRequestsError: ProblemType(429, "Too many requests"),
+    InsufficientStorageError: ProblemType(507, "Insufficient storage"),
+    UnsupportedError: ProblemType(501, "Not supported"),
+    CorruptedError: ProblemType(500, "Stored data is damaged"),
+    UpstreamError: ProblemType(502, "Another role failed"),
+    UnavailableError: ProblemType(503, "Temporarily unavailable"),
+}
+
+
+class FieldProblem(BaseModel):
+    """One field to change."""
+
+    path: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document."""
+
+    type: Annotated[str, Field(description="`urn:artstore:problem:` and a stable code.")]
+    title: str
+    status: int
+    detail: str | None = None
+    instance: Annotated[str | None, Field(description="The request id.")] = None
+    errors: list[FieldProblem] | None = None
+
+
+class RemoteError(ArtStoreError):
+    """A problem that another role answered with, passed on as it is."""
+
+    def __init__(self, problem: Problem, *, retry_after: float | None = None) -> None:
+        super().__init__(problem.detail or problem.title)
+        self.problem = problem
+        self.retry_after = retry_after
+
+    @property
+    def remote_code(self) -> str:
+        """The stable code of the problem."""
+        return self.problem.type.removeprefix(TYPE_PREFIX)
+
+
+def problem_response(error: ArtStoreError, *, request_id: str) -> web.Response:
+    """Render ``error``; what a 5xx shows is its title, and its detail only where it helps the client."""
+    problem = _problem(error, request_id)
+    return web.Response(
+        status=problem.status,
+        body=orjson.dumps(problem.model_dump(exclude_none=True)),
+        headers=_headers(error),
+        content_type=CONTENT_TYPE,
+    )
+
+
+def http_error_response(error: web.HTTPException, *, request_id: str) -> web.Response:
+    """Render what the framework itself refuses: unknown routes, methods, oversize bodies."""
+    status = HTTPStatus(error.status)
+    problem = Problem(
+        type=f"{TYPE_PREFIX}{status.phrase.lower().replace(' ', '-')}",
+        title=status.phrase,
+        status=error.status,
+        detail=_framework_detail(error),
+        instance=request_id,
+    )
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return web.Response(
+        status=error.status,
+        body=orjson.dumps(problem.model_dump(exclude_none=True)),
+        headers=headers,
+        content_type=CONTENT_TYPE,
+    )
+
+
+def remote_error(status: int, body: bytes, headers: Mapping[str, str]) -> ArtStoreError:
+    """The error another role answered with.
+
+    What is about the client's request is passed on; what is about that role becomes ``UpstreamError``
+    or ``UnavailableError``.
+    """
+    try:
+        problem = Problem.model_validate_json(body)
+    except ValueError:
+        return UpstreamError(f"another role answered {status} without saying why")
+    if status in (401, 403):
+        return UpstreamError(f"another role refused our own credentials: {problem.detail}")
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return UnavailableError(problem.detail or problem.title, retry_after=_retry_after(headers))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.INSUFFICIENT_STORAGE:
+        return UpstreamError(f"another role failed: {problem.title}")
+    return RemoteError(problem)
+
+
+def _problem(error: ArtStoreError, request_id: str) -> Problem:
+    if isinstance(error, RemoteError):
+        return error.problem.model_copy(update={"instance": request_id})
+    kind = PROBLEM_TYPES[type(error)]
+    return Problem(
+        type=TYPE_PREFIX + error.code,
+        title=kind.title,
+        status=kind.status,
+        detail=error.detail,
+        instance=request_id,
+        errors=[FieldProblem(path=path, message=message) for path, message in error.errors] or None
+        if isinstance(error, InvalidRequestError)
+        else None,
+    )
+
+
+def _headers(error: ArtStoreError) -> dict[str, str]:
+    if isinstance(error, UnauthenticatedError):
+        return {"WWW-Authenticate": 'Bearer realm="artstore", error="invalid_token"'}  # RFC 6750 section 3
+    if isinstance(error, ForbiddenError) and error.scope:
+        return {
+            "WWW-Authenticate": f'Bearer realm="artstore", error="insufficient_scope", scope="{error.scope}"'
+        }
+    if isinstance(error, RangeNotSatisfiableError):
+        return {"Content-Range": f"bytes */{error.size}"}
+    if isinstance(error, TooManyRequestsError | UnavailableError):
+        return {"Retry-After": str(max(1, round(error.retry_after)))}
+    return {}
+
+
+def _framework_detail(error: web.HTTPException) -> str | None:
+    details: dict[int, str] = {
+        404: "there is nothing at this path; /api/v1/openapi.json lists what there is",
+        405: "this path does not have this method; the Allow header lists those it has",
+    }
+    return details.get(error.status)
+
+
+def _retry_after(headers: Mapping[str, Any]) -> float:
+    try:
+        return float(headers.get("Retry-After", 1))
+    except ValueError:
+        return 1.0

@@ -1,0 +1,34 @@
+"""Every typed key under which an application or a request keeps something."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import web
+
+from artstore.core.client.roles import RoleClient
+from artstore.core.config import Settings
+from artstore.core.http.health import Health
+from artstore.core.http.operations import Endpoint
+from artstore.core.metrics import Metrics
+from artstore.core.secrets import SecretsChain
+from artstore.core.spec import Authenticator, Cache, Database, Principal, StorageBackend
+
+ROLE_NAME: Final = web.AppKey("role_name", str)
+STOPPING: Final = web.AppKey("stopping", asyncio.Event)
+"""Set when the server stops: whatever waits for something else to happen ends."""
+SETTINGS: Final = web.AppKey("settings", Settings)
+METRICS: Final = web.AppKey("metrics", Metrics)
+HEALTH: Final = web.AppKey("health", Health)
+ENDPOINTS: Final = web.AppKey("endpoints", Mapping[web.AbstractRoute, Endpoint])
+
+SECRETS: Final = web.AppKey("secrets", SecretsChain)
+CACHE: Final = web.AppKey("cache", Cache)
+DATABASE: Final = web.AppKey("database", Database)
+CATALOG: Final = web.AppKey("catalog", Database)
+STORAGE: Final = web.AppKey("storage", StorageBackend)
+AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
+CLIENT: Final = web.AppKey("client", RoleClient)
+
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+PRINCIPAL: Final = web.RequestKey("principal", Principal)

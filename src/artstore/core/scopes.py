@@ -1,0 +1,47 @@
+"""Which scopes there are, and which of them a role of a person or application has: one table."""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+AccountRole = Literal["ADMIN", "OPERATOR", "USER", "AUDITOR", "READONLY"]
+
+SCOPES: Final[Mapping[str, str]] = {
+    "files:read": "search, read metadata, download",
+    "files:write": "upload",
+    "files:delete": "delete files, where the mode of their element allows it",
+    "storage:read": "read files, journal, information and capacity of storage elements, list elements",
+    "storage:write": "upload to a storage element directly, change metadata there",
+    "storage:delete": "delete from a storage element directly",
+    "storage:admin": "register and remove storage elements",
+    "accounts:read": "list service accounts",
+    "accounts:write": "create, rotate and delete service accounts",
+    "audit:read": "read the audit trail",
+    "index:write": "hand a committed record to the index (ingester only)",
+    "uploads:delegate": "store in the name of another principal (ingester only)",
+}
+"""Every scope, with what it permits. A scope that is not here is never granted."""
+
+_FILES: Final = frozenset({"files:read", "files:write", "files:delete"})
+_STORAGE: Final = frozenset({"storage:read", "storage:write", "storage:delete", "storage:admin"})
+
+ROLE_SCOPES: Final[Mapping[AccountRole, frozenset[str]]] = {
+    "ADMIN": _FILES | _STORAGE | {"accounts:read", "accounts:write", "audit:read"},
+    "OPERATOR": _FILES | _STORAGE,
+    "USER": frozenset({"files:read", "files:write"}),
+    "AUDITOR": frozenset({"audit:read", "files:read"}),
+    "READONLY": frozenset({"files:read"}),
+}
+
+SERVICE_SCOPES: Final[Mapping[str, frozenset[str]]] = {
+    "admin": frozenset({"storage:read", "storage:delete"}),
+    "element": frozenset(),
+    "ingester": frozenset({"storage:read", "storage:write", "uploads:delegate", "index:write", "files:read"}),
+    "query": frozenset({"storage:read"}),
+}
+"""What the service account of each of our own roles needs, and nothing more."""
+
+
+def scopes_of(role: str | None, explicit: frozenset[str] = frozenset()) -> frozenset[str]:
+    """The scopes of an account. An unknown role has none; an unknown scope is not granted."""
+    granted = next((scopes for name, scopes in ROLE_SCOPES.items() if name == role), frozenset[str]())
+    return granted | (explicit & SCOPES.keys())

@@ -1,0 +1,76 @@
+"""The secrets chain: ordered providers, the first that knows a name answers."""
+
+import secrets as randomness
+from collections.abc import Sequence
+from typing import Any
+
+from artstore.core.config import PluginSection
+from artstore.core.spec import (
+    AlreadyExistsError,
+    ConfigurationError,
+    SecretProvider,
+    SecretValue,
+    SecretWriter,
+)
+
+
+class SecretsChain:
+    """Looks a name up in each provider in turn."""
+
+    def __init__(self, providers: Sequence[SecretProvider] = ()) -> None:
+        self._providers = providers
+
+    async def get(self, name: str) -> SecretValue | None:
+        """The current version of ``name``, or ``None`` when no provider has it."""
+        for provider in self._providers:
+            if (value := await provider.get(name)) is not None:
+                return value
+        return None
+
+    async def require(self, name: str) -> SecretValue:
+        """The current version of ``name``.
+
+        Raises:
+            ConfigurationError: no provider has it.
+        """
+        value = await self.get(name)
+        if value is None:
+            raise ConfigurationError(f"secret {name!r} is not in any of the configured secret providers")
+        return value
+
+    async def get_or_create(self, name: str, value: bytes | None = None) -> SecretValue:
+        """The current version of ``name``; at the first start, ``value`` or 256 random bits kept under it.
+
+        Raises:
+            ConfigurationError: it is absent and no provider can keep it.
+        """
+        if (known := await self.get(name)) is not None:
+            return known
+        try:
+            return await self.writer(name).create(name, value or randomness.token_hex(32).encode())
+        except AlreadyExistsError:  # another process was first
+            return await self.require(name)
+
+    def writer(self, name: str) -> SecretWriter:
+        """The first provider that can keep secrets.
+
+        Raises:
+            ConfigurationError: none can; the message names ``name`` as the one to provide.
+        """
+        for provider in self._providers:
+            if provider.writer is not None:
+                return provider.writer
+        raise ConfigurationError(f"no secret provider can keep secrets: provide secret {name!r} yourself")
+
+    async def resolve_section(self, section: PluginSection) -> PluginSection:
+        """``section`` with every ``{secret = "name"}`` replaced by that secret's text."""
+        return PluginSection.model_validate({"type": section.type, **await self._resolve(section.options)})
+
+    async def _resolve(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            if set(value) == {"secret"}:
+                return (await self.require(value["secret"])).text()
+            return {key: await self._resolve(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [await self._resolve(item) for item in value]
+        return value

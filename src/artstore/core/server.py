@@ -1,0 +1,102 @@
+"""Runs applications until a signal comes, then lets running requests finish."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from artstore.core.config import RoleName, ServerSettings
+from artstore.core.keys import STOPPING
+from artstore.core.logging import get_logger
+from artstore.core.spec import ConfigurationError
+
+READ_BUFFER: Final = 256 * 1024
+MAX_HEADER_SIZE: Final = 16 * 1024
+"""Bytes of one request header: ``Artstore-Attributes`` may have 8 KiB, an access token a few."""
+_log = get_logger("server")
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One application and the address it listens on."""
+
+    role: RoleName
+    app: web.Application
+    host: str
+    port: int
+    reuse_port: bool = False
+
+
+async def serve(
+    listeners: Sequence[Listener], *, settings: ServerSettings, on_ready: Callable[[], None] | None = None
+) -> None:
+    """Start every application in order, serve until SIGTERM or SIGINT, then stop in reverse order.
+
+    Stopping means: no new connections, running requests finish within the shutdown time-out,
+    resources close. A signal during the start ends it just as cleanly.
+
+    Raises:
+        ConfigurationError: an application cannot start, or its port is taken.
+    """
+    async with AsyncExitStack() as stack:
+        stopping = stack.enter_context(_StopSignal())
+        for listener in listeners:
+            runner = _runner(listener, settings)
+            stack.push_async_callback(runner.cleanup)
+            await runner.setup()
+            await _listen(runner, listener)
+        if on_ready is not None:
+            on_ready()
+        await stopping.wait()
+        _log.info("server_stopping", shutdown_timeout=settings.shutdown_timeout)
+        for listener in listeners:
+            listener.app[STOPPING].set()
+
+
+class _StopSignal:
+    """Waits for SIGTERM or SIGINT."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def __enter__(self) -> "_StopSignal":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._event.set)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.remove_signal_handler(number)
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+def _runner(listener: Listener, settings: ServerSettings) -> web.AppRunner:
+    return web.AppRunner(
+        listener.app,
+        access_log=None,
+        shutdown_timeout=settings.shutdown_timeout,
+        read_bufsize=READ_BUFFER,
+        max_field_size=MAX_HEADER_SIZE,
+        auto_decompress=False,
+    )
+
+
+async def _listen(runner: web.AppRunner, listener: Listener) -> None:
+    site = web.TCPSite(
+        runner, listener.host, listener.port, backlog=1024, reuse_port=listener.reuse_port or None
+    )
+    try:
+        await site.start()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{listener.role} cannot listen on {listener.host}:{listener.port}: {error.strerror or error}; "
+            f"stop what uses it or choose another port"
+        ) from error
+    _log.info("role_started", role=listener.role, address=f"{listener.host}:{listener.port}")
