@@ -120,7 +120,7 @@ async def metrics_text(request: web.Request) -> web.Response:
 
 def _openapi(role: Role, settings: Settings) -> Callable[[web.Request], Any]:
     async def openapi(request: web.Request) -> web.Response:
-        """This document."""
+        """The OpenAPI document of this role."""
         document = openapi_document(
             title=role.title,
             token_url=f"{settings.issuer_url()}/api/v1/auth/token",

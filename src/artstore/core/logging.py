@@ -47,8 +47,8 @@ def configure_logging(*, log_format: LogFormat = "auto", level: LogLevel = "info
 
 
 def get_logger(name: str, **facts: Any) -> Logger:
-    """A logger whose lines carry ``logger=name`` and ``facts``."""
-    return cast("Logger", structlog.get_logger(logger=name, **facts))
+    """A logger whose lines carry ``source=name`` and ``facts``."""
+    return cast("Logger", structlog.get_logger(source=name, **facts))
 
 
 def _shared_processors() -> list[structlog.typing.Processor]:

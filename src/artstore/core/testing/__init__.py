@@ -3,11 +3,30 @@
 # ruff: noqa: E402 - pytest explains a failed assertion only in modules named before their import.
 import pytest
 
-pytest.register_assert_rewrite("artstore.core.testing.storage")
+pytest.register_assert_rewrite(
+    "artstore.core.testing.auth",
+    "artstore.core.testing.cache",
+    "artstore.core.testing.secrets",
+    "artstore.core.testing.storage",
+)
 
+from artstore.core.testing.auth import AuthContract
+from artstore.core.testing.cache import CacheContract
+from artstore.core.testing.context import plugin_context
+from artstore.core.testing.issuer import IssuerServer, TokenMint, issuer_server
+from artstore.core.testing.secrets import PutSecret, SecretsContract, SecretWriterContract
 from artstore.core.testing.storage import body, read
 
 __all__ = [
+    "AuthContract",
+    "CacheContract",
+    "IssuerServer",
+    "PutSecret",
+    "SecretWriterContract",
+    "SecretsContract",
+    "TokenMint",
     "body",
+    "issuer_server",
+    "plugin_context",
     "read",
 ]
