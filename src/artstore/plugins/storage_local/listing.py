@@ -1,0 +1,59 @@
+"""Walking the root in the order of keys, with one directory per level in memory."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+from artstore.core.spec import InvalidRequestError, NotFoundError, ObjectInfo, validate_key
+from artstore.plugins.storage_local.reading import describe, file_status
+from artstore.plugins.storage_local.root import WORKING_AREA
+
+
+def walk(root: str, *, prefix: str, after: str | None) -> Iterator[ObjectInfo]:
+    """Every object below ``root`` whose key starts with ``prefix`` and sorts after ``after``.
+
+    What vanishes meanwhile is passed over. Blocks.
+    """
+    # A stack of what is still to come, the next one on top. Directories end with "/", which makes them
+    # sort as the keys in them do.
+    pending = _children(root, "")
+    while pending:
+        path = pending.pop()
+        if not _may_match(path, prefix=prefix, after=after):
+            continue
+        if path.endswith("/"):
+            pending += _children(root, path)
+        else:
+            with suppress(NotFoundError):
+                yield describe(path, file_status(f"{root}/{path}", path))
+
+
+def _children(root: str, directory: str) -> list[str]:
+    """What is in ``directory``, in descending order of keys."""
+    paths: list[str] = []
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(f"{root}/{directory}") as entries:
+        for entry in entries:
+            path = directory + entry.name
+            if _is_key(path) and path != WORKING_AREA:
+                if entry.is_dir(follow_symlinks=False):
+                    paths.append(path + "/")
+                elif entry.is_file(follow_symlinks=False):
+                    paths.append(path)
+    return sorted(paths, reverse=True)
+
+
+def _is_key(path: str) -> bool:
+    """Whether a client could ask for ``path``: names that are not UTF-8 are somebody else's files."""
+    try:
+        validate_key(path)
+    except InvalidRequestError:
+        return False
+    return True
+
+
+def _may_match(path: str, *, prefix: str, after: str | None) -> bool:
+    """Whether the object at ``path``, or one in the directory ``path``, may have to be listed."""
+    if path.endswith("/"):
+        in_prefix = path.startswith(prefix) or prefix.startswith(path)
+        return in_prefix and (after is None or path > after or after.startswith(path))
+    return path.startswith(prefix) and (after is None or path > after)

@@ -1,0 +1,152 @@
+"""The directory tree of a storage root: staged files become objects in it, durably."""
+
+import fcntl
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from artstore.core.spec import ConfigurationError, InvalidRequestError, validate_key
+from artstore.plugins.storage_local.files import Files
+
+WORKING_AREA: Final = ".artstore"
+"""First segment of every path that holds no object and may be deleted while nothing runs."""
+
+KNOWN_DIRECTORIES: Final = 10_000
+"""How many directories are remembered as durable: a year of hourly ones, in about a megabyte."""
+
+
+class StagedFile(NamedTuple):
+    """A file that is being written and is no object yet."""
+
+    descriptor: int
+    path: str
+
+
+class Root:
+    """One root, opened by one process. All but ``locate`` blocks: called in worker threads only."""
+
+    def __init__(self, path: Path, files: Files) -> None:
+        self.path = os.fspath(path)
+        self.files = files
+        self._prefix = os.path.join(path, "")
+        self._staging = f"{self._prefix}{WORKING_AREA}/staging"
+        self._durable: set[str] = set()
+        self._lock: int | None = None
+
+    def open(self) -> int:
+        """Make the root usable; the number of files that earlier processes left staged.
+
+        Raises:
+            ConfigurationError: the root cannot be created, read or written.
+        """
+        try:
+            self._create()
+            self._make_durable(self._staging)
+            for directory in (self.path, self._staging):
+                _require_access(directory)
+            return self._remove_leftovers()
+        except OSError as error:
+            raise ConfigurationError(
+                f"storage root {self.path} cannot be used ({error.strerror}): set option root of the local "
+                "storage to a directory that this user may read, write and enter"
+            ) from error
+
+    def close(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def locate(self, key: str) -> str:
+        """The path of the file that holds ``key``.
+
+        Raises:
+            InvalidRequestError: ``key`` is not a key or lies in the working area.
+        """
+        validate_key(key)
+        if key.split("/", 1)[0] == WORKING_AREA:
+            raise InvalidRequestError(f"key {key!r} lies in {WORKING_AREA}/, which holds no objects")
+        return self._prefix + key
+
+    def stage(self) -> StagedFile:
+        """A new, empty file in the staging directory."""
+        path = f"{self._staging}/{secrets.token_hex(16)}"
+        try:
+            return StagedFile(self.files.create(path), path)
+        except FileNotFoundError:
+            self._restore(self._staging)
+            return StagedFile(self.files.create(path), path)
+
+    def publish(self, staged: str, target: str) -> None:
+        """Give a staged file its final path, durably."""
+        parent = os.path.dirname(target)
+        self._make_durable(parent)
+        try:
+            self.files.rename(staged, target)
+        except FileNotFoundError:
+            self._restore(parent)
+            self.files.rename(staged, target)
+        self.files.sync_directory(parent)
+
+    def remove(self, path: str) -> None:
+        """Remove an object's file durably. Idempotent; a directory is no object and stays."""
+        try:
+            self.files.remove(path)
+        except (NotADirectoryError, IsADirectoryError):
+            return
+        except FileNotFoundError:
+            # Whoever removed it may not have synced the directory yet: that is still owed to our caller.
+            pass
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self.files.sync_directory(os.path.dirname(path))
+
+    def _restore(self, directory: str) -> None:
+        """Make a directory again that somebody removed while we ran, as a sweep of empty ones does."""
+        self._durable.clear()
+        self._make_durable(directory)
+
+    def _make_durable(self, directory: str) -> None:
+        """Create ``directory`` and its parents in the root, each with its entry on stable storage.
+
+        One that exists counts only when this process has synced its entry: another thread, or a process
+        that was killed, may have created it without.
+        """
+        if directory in self._durable or directory == self.path:
+            return
+        parent = os.path.dirname(directory)
+        self._make_durable(parent)
+        with suppress(FileExistsError):
+            self.files.make_directory(directory)
+        self.files.sync_directory(parent)
+        if len(self._durable) >= KNOWN_DIRECTORIES:
+            self._durable.clear()
+        self._durable.add(directory)
+
+    def _create(self) -> None:
+        path = Path(self.path)
+        missing = [directory for directory in (path, *path.parents) if not directory.exists()]
+        for directory in reversed(missing):
+            self.files.make_directory(str(directory))
+            self.files.sync_directory(str(directory.parent))
+
+    def _remove_leftovers(self) -> int:
+        """Empty the staging directory, unless another process works in it now.
+
+        Each process holds the lock shared; who gets it alone knows that nobody is writing those files.
+        """
+        self._lock = os.open(f"{self._staging}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            leftovers: list[str] = []
+        else:
+            leftovers = os.listdir(self._staging)
+        for name in leftovers:
+            self.files.remove(f"{self._staging}/{name}")
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        return len(leftovers)
+
+
+def _require_access(directory: str) -> None:
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+        raise PermissionError(None, f"no permission for {directory}")
