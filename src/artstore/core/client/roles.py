@@ -1,7 +1,7 @@
 """The client with which one role calls another: pooled, authenticated, with deadlines and one retry."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
@@ -10,12 +10,11 @@ from pydantic import BaseModel, ValidationError
 from structlog.contextvars import get_contextvars
 
 from artstore import __version__
-from artstore.core.client.tokens import ClientCredentials, TokenSource
+from artstore.core.client.tokens import GetCredentials, TokenSource
 from artstore.core.http.problems import remote_error
 from artstore.core.spec import UnavailableError, UpstreamError
 
 M = TypeVar("M", bound=BaseModel)
-BodySource = Callable[[], AsyncIterable[bytes]]
 
 CONNECT_TIMEOUT: Final = 5.0
 DEFAULT_DEADLINE: Final = 15.0
@@ -107,7 +106,7 @@ class RoleClient:
 
 @asynccontextmanager
 async def open_role_client(
-    *, token_url: str, credentials: ClientCredentials
+    *, token_url: str, credentials: GetCredentials
 ) -> AsyncGenerator[RoleClient, None]:
     """Hold a pooled client open. Does no I/O before the first call."""
     connector = TCPConnector(limit=0, keepalive_timeout=30)

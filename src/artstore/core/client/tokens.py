@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from aiohttp import BasicAuth, ClientError, ClientSession, ClientTimeout
 from pydantic import BaseModel, ValidationError
@@ -10,9 +12,9 @@ from pydantic import BaseModel, ValidationError
 from artstore.core.spec import UnavailableError, UpstreamError
 
 # Of the lifetime, kept as a margin before expiry, but at most five minutes (design: security.md).
-_MARGIN_FRACTION = 0.2
-_MARGIN_LIMIT = 300.0
-_TIMEOUT = ClientTimeout(total=10)
+_MARGIN_FRACTION: Final = 0.2
+_MARGIN_LIMIT: Final = 300.0
+_TIMEOUT: Final = ClientTimeout(total=10)
 
 
 class TokenAnswer(BaseModel):
@@ -45,6 +47,10 @@ class ClientCredentials:
         return self.client_id
 
 
+GetCredentials = Callable[[], Awaitable[ClientCredentials]]
+"""Looks the credentials up when a token is needed, so that a rotated secret is picked up."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Token:
     value: str = field(repr=False)
@@ -55,10 +61,10 @@ class _Token:
 class TokenSource:
     """Gives the current access token of one service account."""
 
-    def __init__(self, session: ClientSession, *, token_url: str, credentials: ClientCredentials) -> None:
+    def __init__(self, session: ClientSession, *, token_url: str, credentials: GetCredentials) -> None:
         self._session = session
         self._token_url = token_url
-        self._auth = BasicAuth(credentials.client_id, credentials.client_secret)
+        self._credentials = credentials
         self._token: _Token | None = None
         self._refresh: asyncio.Task[_Token] | None = None
 
@@ -66,7 +72,8 @@ class TokenSource:
         """A token that holds. Near its end it is refreshed in the background.
 
         Raises:
-            UnavailableError: the issuer cannot be reached and no token is left.
+            UnavailableError: the issuer cannot be reached, or our credentials are not there yet, and no
+                token is left.
             UpstreamError: the issuer refuses us or answers garbage.
         """
         now = time.monotonic()
@@ -99,10 +106,12 @@ class TokenSource:
 
     async def _fetch(self) -> _Token:
         started = time.monotonic()
+        credentials = await self._credentials()
+        auth = BasicAuth(credentials.client_id, credentials.client_secret)
         form = {"grant_type": "client_credentials"}
         try:
             async with self._session.post(
-                self._token_url, data=form, auth=self._auth, timeout=_TIMEOUT
+                self._token_url, data=form, auth=auth, timeout=_TIMEOUT
             ) as response:
                 body = await response.read()
         except (ClientError, TimeoutError, OSError) as error:
