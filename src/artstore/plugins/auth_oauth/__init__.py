@@ -1,0 +1,1 @@
+"""Verifies the access tokens of one OAuth 2.0 issuer."""

@@ -1,0 +1,173 @@
+"""Verifies access tokens: RS256 JWTs of one issuer (RFC 9068), each of them once."""
+
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+import aiohttp
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from artstore.core.spec import (
+    Authenticator,
+    Credentials,
+    PluginContext,
+    Principal,
+    PrincipalKind,
+    UnauthenticatedError,
+)
+from artstore.plugins.auth_oauth.keys import IssuerKeys
+from artstore.plugins.auth_oauth.plugin import OAuthConfig
+
+LONGEST_TOKEN: Final = 8192
+"""Characters; more than an HTTP server lets through in one header."""
+
+NOT_VALID: Final = "the access token is not valid; request a new one"
+WRONG_KIND: Final = "the token is not an access token; request one from the token endpoint"
+REFUSALS: Final[Mapping[type[jwt.PyJWTError], str]] = {
+    jwt.ExpiredSignatureError: "the access token has expired; request a new one",
+    jwt.ImmatureSignatureError: "the access token is not valid yet; compare the clocks of the machines",
+    jwt.InvalidAudienceError: "the access token is for another audience; request one for this service",
+    jwt.InvalidIssuerError: "the access token is from another issuer; request one from this cluster's",
+}
+
+_Text = Annotated[str, Field(min_length=1)]
+
+
+class AccessTokenClaims(BaseModel):
+    """The claims that make a principal, as the issuer must write them."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+    sub: _Text
+    client_id: _Text
+    jti: _Text
+    name: str
+    scope: str
+    type: PrincipalKind
+    token_use: Literal["access"]
+    exp: Annotated[float, Field(lt=datetime.max.replace(tzinfo=UTC).timestamp())]
+    # A token bound to a certificate (RFC 8705) is worth nothing without it, and the binding is not
+    # checked here: so it is refused rather than taken as an ordinary one.
+    cnf: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """What a token proved, and the time (seconds since the epoch) until which that needs no second look."""
+
+    principal: Principal
+    until: float
+
+
+@asynccontextmanager
+async def open_authenticator(
+    config: OAuthConfig, context: PluginContext
+) -> AsyncGenerator[Authenticator, None]:
+    """An authenticator that asks nothing of the issuer before the first token comes.
+
+    So the roles of a cluster start in any order.
+    """
+    async with aiohttp.ClientSession() as session:
+        keys = IssuerKeys(config, context, session)
+        try:
+            yield OAuthAuthenticator(config, keys)
+        finally:
+            await keys.close()
+
+
+class OAuthAuthenticator(Authenticator):
+    """Verifies each token once, then remembers it for as long as it and the issuer's keys last."""
+
+    def __init__(self, config: OAuthConfig, keys: IssuerKeys) -> None:
+        self._config = config
+        self._keys = keys
+        # An ordered one: finding the oldest entry of a plain dict takes longer the more were removed.
+        self._verified: OrderedDict[str, VerifiedToken] = OrderedDict()
+
+    async def authenticate(self, credentials: Credentials) -> Principal:
+        token = credentials.bearer_token
+        if token is None:
+            raise UnauthenticatedError("no access token was sent; send it as 'Authorization: Bearer <token>'")
+        verified = self._verified.get(token)
+        if verified is not None and time.time() < verified.until:
+            return verified.principal
+        return await self._verify(token)
+
+    async def _verify(self, token: str) -> Principal:
+        self._verified.pop(token, None)
+        key = await self._keys.find(_key_id(token))
+        claims = _access_token_claims(self._signed_claims(token, key))
+        principal = _principal(claims)
+        self._remember(token, principal, expires=claims.exp)
+        return principal
+
+    def _signed_claims(self, token: str, key: RSAPublicKey) -> dict[str, Any]:
+        try:
+            return jwt.decode(
+                token,
+                key,
+                algorithms=["RS256"],
+                issuer=self._config.issuer,
+                audience=self._config.audience,
+                leeway=self._config.leeway,
+                options={"require": ["iss", "aud", "exp", "nbf", "iat"]},
+            )
+        except jwt.MissingRequiredClaimError as error:
+            raise UnauthenticatedError(_unusable_claim(error.claim)) from None
+        except jwt.PyJWTError as error:
+            raise UnauthenticatedError(REFUSALS.get(type(error), NOT_VALID)) from None
+
+    def _remember(self, token: str, principal: Principal, *, expires: float) -> None:
+        # Not longer than the keys are fresh: a token whose key the issuer withdrew must fall with it.
+        until = min(expires + self._config.leeway, time.time() + self._keys.fresh_for)
+        self._verified[token] = VerifiedToken(principal, until)
+        if len(self._verified) > self._config.cache_size:
+            self._verified.popitem(last=False)
+
+
+def _key_id(token: str) -> str:
+    """The ``kid`` of a token that claims to be one of ours.
+
+    Other keys that it names or brings (``jwk``, ``jku``, ``x5u``) are never looked at.
+    """
+    if len(token) > LONGEST_TOKEN or not token.isascii():
+        raise UnauthenticatedError(NOT_VALID)
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError:
+        raise UnauthenticatedError(NOT_VALID) from None
+    if header.get("alg") != "RS256" or "kid" not in header:
+        raise UnauthenticatedError(NOT_VALID)
+    if str(header.get("typ")).lower().removeprefix("application/") != "at+jwt":
+        raise UnauthenticatedError(WRONG_KIND)
+    return str(header["kid"])
+
+
+def _access_token_claims(claims: Mapping[str, Any]) -> AccessTokenClaims:
+    try:
+        return AccessTokenClaims.model_validate(claims)
+    except ValidationError as error:
+        claim = str(error.errors(include_url=False, include_input=False)[0]["loc"][0])
+    raise UnauthenticatedError(WRONG_KIND if claim == "token_use" else _unusable_claim(claim))
+
+
+def _unusable_claim(claim: str) -> str:
+    return f"the access token's claim {claim!r} is missing or not usable here"
+
+
+def _principal(claims: AccessTokenClaims) -> Principal:
+    return Principal(
+        subject=claims.sub,
+        kind=claims.type,
+        client_id=claims.client_id,
+        name=claims.name,
+        scopes=frozenset(claims.scope.split()),
+        token_id=claims.jti,
+        expires_at=datetime.fromtimestamp(claims.exp, tz=UTC),
+    )

@@ -1,0 +1,1 @@
+"""Keeps cached values in the memory of this process."""

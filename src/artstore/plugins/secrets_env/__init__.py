@@ -1,0 +1,1 @@
+"""Reads secrets from environment variables."""

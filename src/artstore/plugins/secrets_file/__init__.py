@@ -1,0 +1,1 @@
+"""Keeps each secret in a file of its own."""
