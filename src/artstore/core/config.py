@@ -81,9 +81,12 @@ class AdminSettings(RoleSettings):
         1800
     )
     elements: Annotated[
-        tuple[str, ...],
-        Field(description="URLs of storage elements that are registered at start, as soon as they answer."),
-    ] = ()
+        tuple[str, ...] | None,
+        Field(
+            description="URLs of storage elements that are registered at start, as soon as they answer. "
+            "Default: the element of this file."
+        ),
+    ] = None
 
 
 class ElementSettings(RoleSettings):
@@ -173,6 +176,10 @@ class Settings(Section):
         host = "127.0.0.1" if section.host in ("0.0.0.0", "::") else section.host  # noqa: S104 - compared only
         host = f"[{host}]" if ":" in host else host
         return (section.url or f"http://{host}:{self.port(role)}").rstrip("/")
+
+    def element_urls(self) -> tuple[str, ...]:
+        """The storage elements that admin registers at start."""
+        return (self.url("element"),) if self.admin.elements is None else self.admin.elements
 
     def issuer_url(self) -> str:
         """The ``iss`` of tokens."""
