@@ -27,6 +27,8 @@ MAX_NESTING: Final = 32
 MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly (RFC 8259 section 6, RFC 7493 section 2.2)."""
 
+DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
+
 _SEPARATOR: Final = re.compile(r"[/\\]")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"

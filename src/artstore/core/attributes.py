@@ -12,6 +12,7 @@ import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from artstore.core.attribute_fields import (
+    DEFAULT_CONTENT_TYPE,
     MAX_INTEGER,
     CustomAttributes,
     Description,
@@ -26,13 +27,11 @@ from artstore.core.attribute_fields import (
 )
 from artstore.core.attributes_v1 import from_v1, to_v1
 from artstore.core.spec import ContentTooLargeError, CorruptedError, UnsupportedError
-from artstore.core.validation import describe
+from artstore.core.validation import describe, invalid_request
 
 SCHEMA_VERSION: Final = "2.0"
 MAX_SIDECAR_SIZE: Final = 64 * 1024
 """Bytes of a sidecar unless the element is configured otherwise."""
-
-DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
 
 RetentionPolicy = Literal["temporary", "permanent"]
 FileStatus = Literal["active", "deleted"]
@@ -161,12 +160,14 @@ class FileAttributes(_Preserving):
         """The next version, validated. Its ``updated_at`` never goes back, even when the clock does.
 
         Raises:
-            pydantic.ValidationError: a change breaks a rule.
+            InvalidRequestError: a change breaks a rule.
         """
         updated_at = max(datetime.now(UTC), self.updated_at)
-        return self.model_validate(
-            {**dict(self), **changes, "version": self.version + 1, "updated_at": updated_at}
-        )
+        fields = {**dict(self), **changes, "version": self.version + 1, "updated_at": updated_at}
+        try:
+            return self.model_validate(fields)
+        except ValidationError as error:
+            raise invalid_request(error, type(self)) from None
 
     def to_v1(self) -> tuple[dict[str, Any], list[str]]:
         """The document that the predecessor reads, and the names of the fields it has no place for."""
