@@ -5,7 +5,7 @@ import mimetypes
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, Protocol, cast
 
 from puremagic import main as puremagic
 
@@ -21,7 +21,7 @@ _GENERAL: Final[Mapping[bytes, str]] = {
 }
 """Signatures that many formats share: what the file is when its name does not say more."""
 
-_MIN_SIGNATURE: Final = 4
+_MIN_SIGNATURE: Final = 3
 """Bytes of a signature that is believed without the name: shorter ones begin every other random file."""
 
 _BINARY: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
@@ -31,14 +31,17 @@ _TEXTUAL: Final = re.compile(
 )
 
 
-class _Row(NamedTuple):
-    """A row of the library's table of signatures, which it does not type."""
+class _Row(Protocol):
+    """A signature in the library's tables, which it does not type."""
 
     byte_match: bytes
     offset: int
     extension: str
     mime_type: str
-    name: str
+
+
+class _RankedRow(_Row, Protocol):
+    confidence: float
 
 
 _Index = Mapping[tuple[int, int], Mapping[bytes, list[_Row]]]
@@ -102,8 +105,9 @@ def _matches(head: bytes) -> list[_Row]:
 def _by_signature(head: bytes, found: list[_Row]) -> str | None:
     if not any(len(row.byte_match) >= _MIN_SIGNATURE for row in found):
         return None
-    ranked = _rows(cast("Any", puremagic).magic_string(head))
-    return next((row.mime_type.strip() for row in ranked if row.mime_type), None)
+    ranked = cast("list[_RankedRow]", cast("Any", puremagic).magic_string(head))
+    best = [row for row in ranked if row.confidence == ranked[0].confidence]
+    return next((row.mime_type.strip() for row in best if row.mime_type), None)
 
 
 def _types_by_extension() -> dict[str, str]:
