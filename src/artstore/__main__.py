@@ -1,0 +1,5 @@
+"""``python -m artstore`` is ``artstore``."""
+
+from artstore.cli import main
+
+main()

@@ -1,0 +1,108 @@
+"""Joins roles, settings and plugins into applications."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+
+from artstore.core import registry as kinds
+from artstore.core.app import Open, Resource, Role, build_app
+from artstore.core.client.roles import RoleClient, open_role_client
+from artstore.core.client.tokens import ClientCredentials
+from artstore.core.config import PluginSection, RoleName, Settings
+from artstore.core.keys import AUTHENTICATOR, CACHE, CATALOG, CLIENT, DATABASE, METRICS, SECRETS, STORAGE
+from artstore.core.registry import Kind, Registry
+from artstore.core.secrets import SecretsChain
+from artstore.core.spec import UnavailableError
+from artstore.services import admin, ingester, query, storage_element
+
+T = TypeVar("T")
+
+ROLES: Final[Mapping[RoleName, Role]] = {
+    "admin": admin.ROLE,
+    "element": storage_element.ROLE,
+    "ingester": ingester.ROLE,
+    "query": query.ROLE,
+}
+CALLS_OTHERS: Final = frozenset[RoleName]({"admin", "ingester", "query"})
+
+
+def make_app(role: RoleName, settings: Settings) -> web.Application:
+    """The application of one role, with the plugins that ``settings`` names. No I/O but imports.
+
+    Raises:
+        ConfigurationError: a plugin is missing, or its options are wrong.
+    """
+    registry = Registry(base_directory=settings.base_directory)
+    resources = [Resource(SECRETS, _secrets(registry, settings))]
+    for key, kind, section in plugin_sections(role, registry, settings):
+        registry.provider(kind, section.type)
+        resources.append(Resource(key, _plugin(registry, kind, section)))
+    if role in CALLS_OTHERS:
+        resources.append(Resource(CLIENT, _client(role, settings)))
+    return build_app(ROLES[role], resources, settings=settings)
+
+
+def plugin_sections(
+    role: RoleName, registry: Registry, settings: Settings
+) -> list[tuple[web.AppKey[Any], Kind[Any], PluginSection]]:
+    """What a role is configured with, in the order of opening: key, kind, section."""
+    auth = _with_own_issuer(registry, settings)
+    cache = (CACHE, kinds.CACHE, settings.cache)
+    database = (DATABASE, kinds.METADATA, settings.metadata)
+    by_role: dict[RoleName, list[tuple[web.AppKey[Any], Kind[Any], PluginSection]]] = {
+        "admin": [cache, database],
+        "element": [(STORAGE, kinds.STORAGE, settings.storage), (CATALOG, kinds.METADATA, settings.catalog)],
+        "ingester": [],
+        "query": [cache, database],
+    }
+    return [*by_role[role], (AUTHENTICATOR, kinds.AUTH, auth)]
+
+
+def _with_own_issuer(registry: Registry, settings: Settings) -> PluginSection:
+    """``[auth]``, pointing at our own issuer where it has such options and does not name another."""
+    own = {"issuer": settings.issuer_url(), "audience": settings.audience}
+    options = registry.provider(kinds.AUTH, settings.auth.type).config.model_fields
+    known = {name: value for name, value in own.items() if name in options}
+    return PluginSection.model_validate({"type": settings.auth.type, **known, **settings.auth.options})
+
+
+def _secrets(registry: Registry, settings: Settings) -> Open:
+    @asynccontextmanager
+    async def opened(app: web.Application) -> AsyncGenerator[SecretsChain, None]:
+        async with AsyncExitStack() as stack:
+            none_yet = SecretsChain()
+            yield SecretsChain(
+                [
+                    await stack.enter_async_context(
+                        registry.open(kinds.SECRETS, section, secrets=none_yet, metrics=app[METRICS])
+                    )
+                    for section in settings.secrets
+                ]
+            )
+
+    return opened
+
+
+def _plugin(registry: Registry, kind: Kind[T], section: PluginSection) -> Open:
+    def opened(app: web.Application) -> AbstractAsyncContextManager[T]:
+        return registry.open(kind, section, secrets=app[SECRETS], metrics=app[METRICS])
+
+    return opened
+
+
+def _client(role: RoleName, settings: Settings) -> Open:
+    def opened(app: web.Application) -> AbstractAsyncContextManager[RoleClient]:
+        async def credentials() -> ClientCredentials:
+            name = f"client-{role}"
+            value = await app[SECRETS].get(name)
+            if value is None:
+                raise UnavailableError(f"secret {name} is not there yet; admin makes it at its first start")
+            return ClientCredentials.parse(value.text())
+
+        return open_role_client(
+            token_url=f"{settings.url('admin')}/api/v1/auth/token", credentials=credentials
+        )
+
+    return opened

@@ -1,0 +1,127 @@
+"""`artstore up`, `run` and `init`: starts roles from one configuration file."""
+
+import asyncio
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from artstore.cli.composition import make_app
+from artstore.cli.workers import supervise
+from artstore.core.config import RoleName, Settings, read_settings
+from artstore.core.logging import configure_logging
+from artstore.core.server import Listener, serve
+from artstore.core.spec import ConfigurationError
+
+CONFIG_NAME: Final = "artstore.toml"
+RUNNING_NAME: Final = "admin-url"
+"""File in the data directory that tells clients where a running cluster is."""
+DEFAULT_DATA: Final = Path("artstore-data")
+ALL_ROLES: Final[Sequence[RoleName]] = ("admin", "element", "ingester", "query")
+
+DataOption = Annotated[Path, typer.Option("--data", metavar="DIR", help="Directory of the cluster.")]
+
+
+def up(
+    data: DataOption = DEFAULT_DATA,
+    base_port: Annotated[
+        int | None, typer.Option(min=1, max=65000, help="admin +0, element +10, ingester +20, query +30.")
+    ] = None,
+) -> None:
+    """Start all four roles in one process, on a directory that is made if it is not there."""
+    if not (data / CONFIG_NAME).exists():
+        make_directory(data, base_port=base_port)
+    overrides = {} if base_port is None else {"base_port": base_port}
+    settings = read_settings(data / CONFIG_NAME, **overrides)
+    configure_logging(log_format=settings.logging.format, level=settings.logging.level)
+    running = data / RUNNING_NAME
+    try:
+        asyncio.run(
+            serve(
+                [_listener(role, settings) for role in ALL_ROLES],
+                settings=settings.server,
+                on_ready=lambda: _announce(data, running, settings),
+            )
+        )
+    finally:
+        running.unlink(missing_ok=True)
+
+
+def run(
+    role: Annotated[RoleName, typer.Argument(help="Which role to run.")],
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="Configuration file.")],
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Number of processes.")] = 1,
+    reuse_port: Annotated[bool, typer.Option("--reuse-port", hidden=True)] = False,
+) -> None:
+    """Run one role in this process, or in several."""
+    settings = read_settings(config)
+    configure_logging(log_format=settings.logging.format, level=settings.logging.level)
+    if workers > 1:
+        if role == "element":
+            raise ConfigurationError(
+                "a storage element is one process: run one more element, on its own root"
+            )
+        supervise(["run", role, "--config", str(config), "--reuse-port"], workers=workers)
+        return
+    listener = _listener(role, settings, reuse_port=reuse_port)
+    asyncio.run(serve([listener], settings=settings.server))
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory to make.")],
+    base_port: Annotated[int | None, typer.Option(min=1, max=65000, help="Port of admin.")] = None,
+) -> None:
+    """Make a directory with a commented configuration file, ready for `artstore up --data DIR`."""
+    if (directory / CONFIG_NAME).exists():
+        raise ConfigurationError(f"{directory / CONFIG_NAME} is there already; nothing was changed")
+    make_directory(directory, base_port=base_port)
+    Console().print(
+        f"Made [bold]{escape(str(directory / CONFIG_NAME))}[/bold]. Next: artstore up --data {directory}"
+    )
+
+
+def make_directory(directory: Path, *, base_port: int | None) -> None:
+    """Write the default configuration file.
+
+    Raises:
+        ConfigurationError: the directory cannot be made or written to.
+    """
+    text = (files("artstore.cli") / CONFIG_NAME).read_text()
+    if base_port is not None:
+        text = text.replace("base_port = 8000", f"base_port = {base_port}")
+    try:
+        # The directory holds secrets and documents: others on this machine are none of its readers.
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / CONFIG_NAME).write_text(text)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write to {directory}: {error.strerror}") from error
+
+
+def _listener(role: RoleName, settings: Settings, *, reuse_port: bool = False) -> Listener:
+    return Listener(
+        role=role,
+        app=make_app(role, settings),
+        host=settings.role(role).host,
+        port=settings.port(role),
+        reuse_port=reuse_port,
+    )
+
+
+def _announce(data: Path, running: Path, settings: Settings) -> None:
+    running.write_text(settings.url("admin") + "\n")
+    option = "" if data == DEFAULT_DATA else f" --data {data}"
+    console = Console(highlight=False)
+    console.print(f"\n[bold]ArtStore is up[/bold] on {escape(str(data.resolve()))}")
+    for role in ALL_ROLES:
+        console.print(f"  {role:<9} {settings.url(role)}   /api/v1/openapi.json, /health/ready, /metrics")
+    console.print(
+        f"Files are under {escape(str(data / 'storage'))}, credentials under {escape(str(data / 'secrets'))}."
+    )
+    console.print("In another terminal:")
+    for example in ("put --recursive FOLDER", "search WORD", "get ID -o FILE", "verify --recursive FOLDER"):
+        console.print(f"  artstore {escape(example)}{option}")
+    console.print("Stop with Ctrl-C.\n")

@@ -1,0 +1,215 @@
+"""A real cluster in child processes: what every test that drives ArtStore from outside starts."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+START_TIMEOUT: Final = 30.0
+OFFSETS: Final = {"admin": 0, "element": 10, "ingester": 20, "query": 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Cluster:
+    """``artstore up`` on one directory, in a child process."""
+
+    def __init__(self, data: Path, *, base_port: int | None = None) -> None:
+        self.data = data
+        self.base_port = base_port or free_base_port()
+        self.log = data.parent / f"{data.name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._token: str | None = None
+
+    def start(self, *, environment: Mapping[str, str] | None = None) -> "Cluster":
+        """Start and wait until every role is ready."""
+        self.spawn(environment=environment)
+        self.wait_until_ready()
+        return self
+
+    def spawn(self, *, environment: Mapping[str, str] | None = None) -> None:
+        """Start without waiting."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [artstore(), "up", "--data", str(self.data), "--base-port", str(self.base_port)],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **(environment or {})},
+            )
+        self._token = None
+
+    def wait_until_ready(self) -> None:
+        """Poll the readiness of all roles.
+
+        Raises:
+            AssertionError: the process ended, or is not ready in time; with the end of its log.
+        """
+        deadline = time.monotonic() + START_TIMEOUT
+        while not all(self._is_ready(role) for role in OFFSETS):
+            assert self.process.poll() is None, f"the cluster ended:\n{self.tail()}"
+            assert time.monotonic() < deadline, f"the cluster is not ready:\n{self.tail()}"
+            time.sleep(0.05)
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        assert self._process is not None, "the cluster has not been started"
+        return self._process
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(START_TIMEOUT)
+
+    def kill(self) -> None:
+        """End it without warning."""
+        self.stop(signal.SIGKILL)
+
+    def url(self, role: str, path: str = "") -> str:
+        return f"http://127.0.0.1:{self.base_port + OFFSETS[role]}{path}"
+
+    def credentials(self, name: str = "client-administrator") -> tuple[str, str]:
+        """Client id and secret of an account, from its secret file."""
+        client_id, _, secret = (self.data / "secrets" / name).read_text().strip().partition(":")
+        return client_id, secret
+
+    def token(self) -> str:
+        """An access token of the administrator."""
+        if self._token is None:
+            client_id, secret = self.credentials()
+            form = urllib.parse.urlencode(
+                {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
+            )
+            answer = request(
+                "POST", self.url("admin", "/api/v1/auth/token"), body=form.encode(), headers=_FORM
+            )
+            assert answer.status == 200, answer
+            self._token = answer.json()["access_token"]
+        return str(self._token)
+
+    def request(
+        self,
+        role: str,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        json_body: object = None,
+    ) -> Answer:
+        """One authenticated request."""
+        sent = {"Authorization": f"Bearer {self.token()}", **(headers or {})}
+        if json_body is not None:
+            body = json.dumps(json_body).encode()
+            sent["Content-Type"] = "application/json"
+        return request(method, self.url(role, path), body=body, headers=sent)
+
+    def command(
+        self, *arguments: str, check: bool = True, cwd: Path | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """``artstore <arguments> --data <directory>``."""
+        return run_artstore(*arguments, "--data", str(self.data), check=check, cwd=cwd)
+
+    def tail(self) -> str:
+        """The end of the log."""
+        return self.log.read_text(errors="replace")[-4000:] if self.log.exists() else ""
+
+    def _is_ready(self, role: str) -> bool:
+        try:
+            return request("GET", self.url(role, "/health/ready")).json()["status"] == "ok"
+        except (OSError, KeyError, ValueError):
+            return False
+
+
+@contextmanager
+def running_cluster(data: Path) -> Iterator[Cluster]:
+    """A cluster that is up, and is gone afterwards."""
+    cluster = Cluster(data)
+    try:
+        yield cluster.start()
+    finally:
+        cluster.stop(signal.SIGKILL)
+
+
+def request(
+    method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """One request; error statuses are answers, not exceptions."""
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, data=body, method=method, headers=dict(headers or {})), timeout=60
+        ) as response:
+            return Answer(response.status, response.headers, response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, error.headers, error.read())
+
+
+def run_artstore(
+    *arguments: str, check: bool = True, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """The command line, as a person runs it."""
+    completed = subprocess.run(
+        [artstore(), *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+    )
+    if check:
+        assert completed.returncode == 0, completed.stdout + completed.stderr
+    return completed
+
+
+def artstore() -> str:
+    """The installed command that belongs to this Python."""
+    found = shutil.which("artstore", path=str(Path(sys.executable).parent))
+    assert found, "artstore is not installed in this environment"
+    return found
+
+
+def free_base_port() -> int:
+    """A base port whose four ports are free now."""
+    for _ in range(100):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            base = int(probe.getsockname()[1])
+        if base < 65000 and all(_is_free(base + offset) for offset in OFFSETS.values()):
+            return base
+    raise AssertionError("no four free ports found")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+_FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
