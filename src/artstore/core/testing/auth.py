@@ -144,11 +144,11 @@ class AuthContract:
     ) -> None:
         await refuse(authenticator, mint(aud=audience))
 
-    @pytest.mark.parametrize("issuer", ["https://attacker.example", "https://issuer.example/", ""])
+    @pytest.mark.parametrize("other", ["https://attacker.example", "https://issuer.example/", ""])
     async def test_a_token_of_another_issuer_is_refused(
-        self, authenticator: Authenticator, mint: TokenMint, issuer: str
+        self, authenticator: Authenticator, mint: TokenMint, other: str
     ) -> None:
-        await refuse(authenticator, mint(iss=issuer))
+        await refuse(authenticator, mint(iss=other))
 
     @pytest.mark.parametrize("token_use", ["refresh", "id", "", "ACCESS", ["access"], True])
     async def test_a_token_for_another_use_is_refused(

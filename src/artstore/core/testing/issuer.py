@@ -17,9 +17,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
+from yarl import URL
 
 HOUR: Final = 3600
 """Seconds."""
+
+JWKS_PATH: Final = "/.well-known/jwks.json"
 
 
 @cache
@@ -118,12 +121,13 @@ class IssuerServer:
         self.headers: dict[str, str] = {}
         self.fetches = 0
         self._answer: Callable[[], Awaitable[web.Response]] = self._key_set
-        self._server = TestServer(self._application())
+        self._server = self._listener(port=None)
+        self._address = URL()
 
     @property
     def jwks_url(self) -> str:
-        """Where the keys are."""
-        return str(self._server.make_url("/.well-known/jwks.json"))
+        """Where the keys are, once it has started."""
+        return str(self._address)
 
     def publish(self, *kids: str) -> None:
         """Publish the keys called ``kids`` and no others."""
@@ -148,17 +152,17 @@ class IssuerServer:
     async def start(self) -> None:
         """Listen, on the same port as before."""
         await self._server.start_server()
+        self._address = self._server.make_url(JWKS_PATH)
 
     async def stop(self) -> None:
         """Refuse connections."""
-        port = self._server.make_url("").port
         await self._server.close()
-        self._server = TestServer(self._application(), port=port)
+        self._server = self._listener(port=self._address.port)
 
-    def _application(self) -> web.Application:
+    def _listener(self, *, port: int | None) -> TestServer:
         application = web.Application()
-        application.router.add_get("/.well-known/jwks.json", self._handle)
-        return application
+        application.router.add_get(JWKS_PATH, self._handle)
+        return TestServer(application, port=port)
 
     async def _handle(self, request: web.Request) -> web.Response:
         self.fetches += 1
