@@ -141,6 +141,9 @@ Digests = dict[
     Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2,256}$")],
 ]
 Timestamp = Annotated[
-    AwareDatetime, AfterValidator(_to_utc), PlainSerializer(format_timestamp, when_used="json")
+    AwareDatetime,
+    AfterValidator(_to_utc),
+    PlainSerializer(format_timestamp, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 CustomAttributes = Annotated[dict[str, JsonValue], AfterValidator(check_members)]

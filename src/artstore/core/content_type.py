@@ -22,7 +22,7 @@ _GENERAL: Final[Mapping[bytes, str]] = {
 """Signatures that many formats share: what the file is when its name does not say more."""
 
 _MIN_SIGNATURE: Final = 3
-"""Bytes of a signature that is believed without the name: shorter ones begin every other random file."""
+"""Bytes of a signature that is believed without the name: shorter ones begin too much by chance."""
 
 _BINARY: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _TEXTUAL: Final = re.compile(

@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 
 from uuid_utils.compat import uuid7
 
-_NAMESPACE: Final = UUID("6f0f0b1e-2c1d-5a56-9a3c-0d5b1f6f7a11")
+_NAMESPACE: Final = UUID("b251e20a-16e3-46ef-9748-6f54cdcb345d")
 """Never changes: retried uploads find their first attempt by it."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

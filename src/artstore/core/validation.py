@@ -1,6 +1,7 @@
 """Turns what pydantic found wrong into pairs of a path and a message that says what to change."""
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_args
 
@@ -22,6 +23,10 @@ _MESSAGES: Final[Mapping[str, str]] = {
     "uuid_parsing": "should be a UUID",
     "union_tag_invalid": "should have one of the documented types",
 }
+
+
+_SUBJECT: Final = re.compile(r"^\w+ should\b")
+"""``Input should …``, ``String should …``: the path is the subject here."""
 
 
 def invalid_request(error: ValidationError, model: type[BaseModel] | None = None) -> InvalidRequestError:
@@ -53,7 +58,7 @@ def _message(fault: ErrorDetails, model: type[BaseModel] | None) -> str:
         return _unknown(fault["loc"], model)
     if kind == "value_error":
         return str(context["error"])
-    return _MESSAGES.get(kind) or fault["msg"].replace("Input should", "should", 1)
+    return _MESSAGES.get(kind) or _SUBJECT.sub("should", fault["msg"])
 
 
 def _unknown(location: Sequence[int | str], model: type[BaseModel] | None) -> str:

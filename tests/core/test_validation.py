@@ -1,0 +1,113 @@
+"""What pydantic found wrong becomes paths and messages that help and never repeat a value."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from artstore.core.validation import MAX_FAULTS, MAX_NAME_LENGTH, describe, invalid_request
+
+
+class Cat(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["cat"] = "cat"
+    whiskers: int = 0
+
+
+class Dog(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["dog"] = "dog"
+
+
+class Home(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    address: str = "x"
+    owner: UUID | None = None
+    cats: list[Cat] = []
+    favourite: Cat | None = None
+    guest: Annotated[Cat | Dog, Field(discriminator="kind")] | None = None
+    room_count: Annotated[int, Field(alias="roomCount")] = 1
+
+
+def error_of(values: object) -> ValidationError:
+    with pytest.raises(ValidationError) as caught:
+        Home.model_validate(values)
+    return caught.value
+
+
+def test_an_unknown_field_is_answered_with_the_nearest_known_one() -> None:
+    faults = describe(error_of({"adress": "a"}), Home)
+
+    assert faults == [("adress", "is unknown; did you mean address?")]
+
+
+def test_an_unknown_field_that_resembles_nothing_gets_no_suggestion() -> None:
+    assert describe(error_of({"zzz": 1}), Home) == [("zzz", "is unknown")]
+
+
+def test_an_unknown_field_is_told_the_name_that_the_client_uses() -> None:
+    assert describe(error_of({"roomCoumt": 1}), Home) == [("roomCoumt", "is unknown; did you mean roomCount?")]
+
+
+@pytest.mark.parametrize(
+    ("values", "path"),
+    [({"cats": [{}, {"whisker": 3}]}, "cats.1.whisker"), ({"favourite": {"whisker": 3}}, "favourite.whisker")],
+)
+def test_a_suggestion_comes_from_the_object_that_holds_the_unknown_field(values: object, path: str) -> None:
+    assert describe(error_of(values), Home) == [(path, "is unknown; did you mean whiskers?")]
+
+
+def test_without_a_model_an_unknown_field_is_only_named() -> None:
+    assert describe(error_of({"adress": "a"})) == [("adress", "is unknown")]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"owner": "sésame"},
+        {"guest": {"kind": "sésame"}},
+        {"cats": "sésame"},
+        {"favourite": {"whiskers": "sésame"}},
+        {"favourite": {"kind": "sésame"}},
+        {"address": ["sésame"]},
+    ],
+)
+def test_no_value_that_was_sent_is_repeated(values: object) -> None:
+    error = invalid_request(error_of(values), Home)
+
+    assert error.errors
+    assert "é" not in f"{error.detail} {error.errors}"
+
+
+def test_the_name_of_an_unknown_field_is_cut_and_made_printable() -> None:
+    [(path, _)] = describe(error_of({"a\n\x1b" + "b" * 10_000: 1}), Home)
+
+    assert path.startswith("a\\n\\x1bbbb")
+    assert len(path) < 2 * MAX_NAME_LENGTH
+
+
+def test_thousands_of_faults_get_a_short_answer() -> None:
+    faults = describe(error_of({f"field{number}": 1 for number in range(3000)}), Home)
+
+    assert len(faults) == MAX_FAULTS
+
+
+def test_the_request_error_says_everything_in_one_line_and_keeps_the_pairs() -> None:
+    error = invalid_request(error_of({"address": 1, "cats": 1}), Home)
+
+    assert error.detail == "address: should be a valid string; cats: should be a valid list"
+    assert error.errors == (("address", "should be a valid string"), ("cats", "should be a valid list"))
+
+
+def test_malformed_json_is_a_fault_of_the_whole_body() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Home.model_validate_json(b'{"address": ')
+
+    error = invalid_request(caught.value, Home)
+
+    assert error.detail.startswith("Invalid JSON: EOF")
+    assert error.errors[0][0] == ""
