@@ -137,7 +137,7 @@ def _create_service_accounts() -> None:
         sa.Column("client_id", _TEXT, nullable=False, unique=True),
         sa.Column("name", _TEXT, nullable=False),
         sa.Column("description", _TEXT, nullable=False),
-        sa.Column("role", _TEXT, nullable=False),
+        sa.Column("role", _TEXT),
         sa.Column("scopes", _TEXT, nullable=False),
         sa.Column("status", _TEXT, nullable=False),
         sa.Column("is_system", sa.Boolean(), nullable=False),
