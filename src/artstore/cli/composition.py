@@ -12,6 +12,7 @@ from artstore.core.client.roles import RoleClient, open_role_client
 from artstore.core.client.tokens import ClientCredentials
 from artstore.core.config import PluginSection, RoleName, Settings
 from artstore.core.keys import AUTHENTICATOR, CACHE, CATALOG, CLIENT, DATABASE, METRICS, SECRETS, STORAGE
+from artstore.core.metrics import Metrics
 from artstore.core.registry import Kind, Registry
 from artstore.core.secrets import SecretsChain
 from artstore.core.spec import UnavailableError
@@ -68,19 +69,26 @@ def _with_own_issuer(registry: Registry, settings: Settings) -> PluginSection:
     return PluginSection.model_validate({"type": settings.auth.type, **known, **settings.auth.options})
 
 
+@asynccontextmanager
+async def open_secrets(
+    registry: Registry, settings: Settings, metrics: Metrics
+) -> AsyncGenerator[SecretsChain, None]:
+    """Hold the secrets chain open. Its providers themselves are configured without secrets."""
+    async with AsyncExitStack() as stack:
+        none_yet = SecretsChain()
+        yield SecretsChain(
+            [
+                await stack.enter_async_context(
+                    registry.open(kinds.SECRETS, section, secrets=none_yet, metrics=metrics)
+                )
+                for section in settings.secrets
+            ]
+        )
+
+
 def _secrets(registry: Registry, settings: Settings) -> Open:
-    @asynccontextmanager
-    async def opened(app: web.Application) -> AsyncGenerator[SecretsChain, None]:
-        async with AsyncExitStack() as stack:
-            none_yet = SecretsChain()
-            yield SecretsChain(
-                [
-                    await stack.enter_async_context(
-                        registry.open(kinds.SECRETS, section, secrets=none_yet, metrics=app[METRICS])
-                    )
-                    for section in settings.secrets
-                ]
-            )
+    def opened(app: web.Application) -> AbstractAsyncContextManager[SecretsChain]:
+        return open_secrets(registry, settings, app[METRICS])
 
     return opened
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from artstore import __version__
-from artstore.cli import serving
+from artstore.cli import accounts, configuration, put, reading, serving, verify
 from artstore.core.spec import ArtStoreError, ConfigurationError
 
 app: Final = typer.Typer(
@@ -18,9 +18,22 @@ app: Final = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(serving.up)
-app.command()(serving.run)
-app.command()(serving.init)
+for command in (
+    serving.up,
+    serving.run,
+    serving.init,
+    put.put,
+    reading.search,
+    reading.get,
+    reading.ls,
+    reading.info,
+    reading.rm,
+    verify.verify,
+    configuration.plugins,
+):
+    app.command()(command)
+app.add_typer(accounts.app, name="service-account")
+app.add_typer(configuration.app, name="config")
 
 
 def main() -> None:

@@ -207,6 +207,11 @@ def read_settings(path: Path, *, environment: Mapping[str, str] | None = None, *
         raise ConfigurationError(_one_line(error, sources)) from None
 
 
+def environment_variable(name: str) -> str | None:
+    """A variable outside the settings, such as the client's ``ARTSTORE_URL``; empty counts as unset."""
+    return os.environ.get(name) or None
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:

@@ -75,6 +75,15 @@ class ElementPage(Exchanged):
     has_more: bool
 
 
+class Endpoints(Exchanged):
+    """Where the roles of this cluster are."""
+
+    admin: str
+    element: str
+    ingester: str
+    query: str
+
+
 class StoredFile(Exchanged):
     """A file that is committed: its sidecar is in place, and this is its journal entry."""
 

@@ -1,0 +1,171 @@
+"""How a command finds its server and credentials: a data directory, a profile, or the environment."""
+
+import asyncio
+import stat
+import tomllib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+
+from artstore.cli.composition import open_secrets
+from artstore.cli.serving import CONFIG_NAME, DEFAULT_DATA, RUNNING_NAME
+from artstore.core.client.roles import RoleClient, open_role_client
+from artstore.core.client.tokens import ClientCredentials, GetCredentials
+from artstore.core.config import RoleName, environment_variable, read_settings
+from artstore.core.exchange import Endpoints
+from artstore.core.metrics import Metrics
+from artstore.core.registry import Registry
+from artstore.core.spec import ConfigurationError, UnavailableError
+from artstore.core.validation import describe
+
+T = TypeVar("T")
+
+PROFILES: Final = Path(typer.get_app_dir("artstore")) / "profiles.toml"
+ADMINISTRATOR: Final = "client-administrator"
+
+DataOption = Annotated[
+    Path | None, typer.Option("--data", metavar="DIR", help="Directory of a cluster on this machine.")
+]
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", metavar="NAME", help=f"A section of {PROFILES}.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where admin is, and how to get credentials for it."""
+
+    admin_url: str
+    credentials: GetCredentials = field(repr=False)
+
+
+class Archive:
+    """A cluster as its client sees it."""
+
+    def __init__(self, client: RoleClient, admin_url: str) -> None:
+        self.client = client
+        self.admin_url = admin_url
+        self._endpoints: Endpoints | None = None
+
+    async def url(self, role: RoleName, path: str) -> str:
+        """``path`` at ``role``. Admin is asked once where the others are."""
+        if role == "admin":
+            return self.admin_url + path
+        if self._endpoints is None:
+            self._endpoints = await self.client.get(f"{self.admin_url}/api/v1/endpoints", Endpoints)
+        base: str = getattr(self._endpoints, role)
+        return base + path
+
+
+def with_archive(
+    data: Path | None, profile: str | None, use: Callable[[Archive], Coroutine[Any, Any, T]]
+) -> T:
+    """Run ``use`` with a connection to the cluster that the options, or the environment, name.
+
+    Raises:
+        ConfigurationError: nothing names a cluster, or its credentials cannot be read.
+        ArtStoreError: what the cluster answers.
+    """
+    target = _target(data, profile)
+
+    async def connected() -> T:
+        async with _open(target) as archive:
+            try:
+                return await use(archive)
+            except UnavailableError as error:
+                raise UnavailableError(f"{error.detail} (admin is {target.admin_url})") from error
+
+    return asyncio.run(connected())
+
+
+@asynccontextmanager
+async def _open(target: Target) -> AsyncGenerator[Archive, None]:
+    token_url = f"{target.admin_url}/api/v1/auth/token"
+    async with open_role_client(token_url=token_url, credentials=target.credentials) as client:
+        yield Archive(client, target.admin_url)
+
+
+def _target(data: Path | None, profile: str | None) -> Target:
+    """An option wins over the environment, which wins over what lies in the current directory."""
+    if data is not None:
+        return _of_directory(data)
+    if profile is not None:
+        return _of_profile(profile)
+    if (url := environment_variable("ARTSTORE_URL")) is not None:
+        return _of_environment(url)
+    if (name := environment_variable("ARTSTORE_PROFILE")) is not None:
+        return _of_profile(name)
+    directory = Path(environment_variable("ARTSTORE_DATA") or DEFAULT_DATA)
+    if (directory / CONFIG_NAME).exists():
+        return _of_directory(directory)
+    if PROFILES.exists():
+        return _of_profile("default")
+    raise ConfigurationError(
+        f"no cluster is named: use --data DIR, --profile NAME, or ARTSTORE_URL, ARTSTORE_CLIENT_ID and "
+        f"ARTSTORE_CLIENT_SECRET (there is no {DEFAULT_DATA} here)"
+    )
+
+
+def _of_directory(directory: Path) -> Target:
+    settings = read_settings(directory / CONFIG_NAME)
+    running = directory / RUNNING_NAME
+    admin_url = running.read_text().strip() if running.exists() else settings.url("admin")
+
+    async def credentials() -> ClientCredentials:
+        registry = Registry(base_directory=settings.base_directory)
+        async with open_secrets(registry, settings, Metrics(role="client")) as secrets:
+            value = await secrets.get(ADMINISTRATOR)
+        if value is None:
+            raise ConfigurationError(
+                f"secret {ADMINISTRATOR} is not there; admin makes it at its first start: "
+                f"artstore up --data {directory}"
+            )
+        return ClientCredentials.parse(value.text())
+
+    return Target(admin_url, credentials)
+
+
+def _of_environment(url: str) -> Target:
+    client_id = environment_variable("ARTSTORE_CLIENT_ID")
+    client_secret = environment_variable("ARTSTORE_CLIENT_SECRET")
+    if client_id is None or client_secret is None:
+        raise ConfigurationError("ARTSTORE_URL is set: set ARTSTORE_CLIENT_ID and ARTSTORE_CLIENT_SECRET as well")
+    return Target(url.rstrip("/"), _known(ClientCredentials(client_id, client_secret)))
+
+
+class _Profile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    url: str
+    client_id: str
+    client_secret: SecretStr
+
+
+def _of_profile(name: str) -> Target:
+    try:
+        if PROFILES.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ConfigurationError(f"{PROFILES} holds secrets, but others can read it: chmod 600 {PROFILES}")
+        profiles = tomllib.loads(PROFILES.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"cannot read {PROFILES}: {error}") from None
+    if name not in profiles:
+        raise ConfigurationError(f"{PROFILES} has no section [{name}]; it has: {', '.join(profiles) or 'none'}")
+    try:
+        profile = _Profile.model_validate(profiles[name])
+    except ValidationError as error:
+        faults = "; ".join(f"{path} {message}" for path, message in describe(error, _Profile))
+        raise ConfigurationError(f"[{name}] in {PROFILES}: {faults}") from None
+    credentials = ClientCredentials(profile.client_id, profile.client_secret.get_secret_value())
+    return Target(profile.url.rstrip("/"), _known(credentials))
+
+
+def _known(credentials: ClientCredentials) -> Callable[[], Awaitable[ClientCredentials]]:
+    async def get() -> ClientCredentials:
+        return credentials
+
+    return get

@@ -1,0 +1,239 @@
+"""`artstore put`: files and folders into the archive, in parallel, resumable by running it again."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from pydantic import BaseModel, Field, ValidationError
+
+from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
+from artstore.cli.local_files import READ_SIZE, LocalFile, Skipped, find, printable, sha256_of
+from artstore.cli.output import (
+    JsonOption,
+    TransferProgress,
+    console,
+    print_failure,
+    print_json,
+    size_text,
+    transfer_progress,
+)
+from artstore.core.client.roles import parse
+from artstore.core.exchange import ATTRIBUTES_HEADER, UploadAnswer
+from artstore.core.http.bodies import repr_digest
+from artstore.core.search import SearchCriteria, SearchPage
+from artstore.core.spec import ArtStoreError, ConfigurationError, UnavailableError
+from artstore.core.upload_attributes import UploadAttributes
+from artstore.core.validation import invalid_request
+
+PATH_ATTRIBUTE: Final = "path"
+"""Custom attribute that keeps where a file was, below the folder that was put."""
+ATTEMPTS: Final = 4
+RETRY_DELAY: Final = 0.5
+"""Seconds before the second attempt; doubled for each further one."""
+
+
+class FailedFile(BaseModel):
+    """A file that was not stored, and why."""
+
+    path: str
+    error: str
+
+
+class PutReport(BaseModel):
+    """What became of the files."""
+
+    stored: list[UploadAnswer] = Field(default_factory=list[UploadAnswer])
+    already_stored: int = 0
+    skipped: int = 0
+    failed: list[FailedFile] = Field(default_factory=list[FailedFile])
+
+
+@dataclass(slots=True)
+class Putter:
+    """Stores files with what all of them have in common."""
+
+    archive: Archive
+    common: UploadAttributes
+    report: PutReport
+    progress: TransferProgress
+
+    async def put_all(self, files: Sequence[LocalFile], *, jobs: int) -> None:
+        """Store ``files``, ``jobs`` at once; a file that fails does not stop the others."""
+        waiting = iter(files)
+
+        async def work() -> None:
+            for file in waiting:
+                await self._put_reporting(file)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(jobs):
+                group.create_task(work())
+
+    async def _put_reporting(self, file: LocalFile) -> None:
+        try:
+            await self._put_unless_stored(file)
+        except (ArtStoreError, OSError) as error:
+            why = error.detail if isinstance(error, ArtStoreError) else error.strerror or str(error)
+            add_failure(self.report, file.path, why)
+        self.progress.finish_file()
+
+    async def _put_unless_stored(self, file: LocalFile) -> None:
+        digest = await asyncio.to_thread(sha256_of, file.path)
+        if await is_stored(self.archive, file, digest):
+            self.report.already_stored += 1
+            self.progress.advance(file.size)
+        else:
+            self.report.stored.append(await self._upload(file, digest))
+
+    async def _upload(self, file: LocalFile, digest: str) -> UploadAnswer:
+        """Try until it is stored: the key makes repeating harmless, whatever became of the first try."""
+        key = str(uuid.uuid4())
+        delay = RETRY_DELAY
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return await self._send(file, digest, key)
+            except UnavailableError:
+                await asyncio.sleep(delay)
+                delay *= 2
+        return await self._send(file, digest, key)
+
+    async def _send(self, file: LocalFile, digest: str, key: str) -> UploadAnswer:
+        attributes = self.common.model_copy(
+            update={
+                "original_filename": file.name,
+                "custom_attributes": {PATH_ATTRIBUTE: file.archive_path, **self.common.custom_attributes},
+            }
+        )
+        headers = {
+            ATTRIBUTES_HEADER: attributes.encode_header(),
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(file.size),
+            "Repr-Digest": repr_digest(digest),
+            "Idempotency-Key": key,
+        }
+        url = await self.archive.url("ingester", "/api/v1/files")
+        sent = 0
+
+        async def body() -> AsyncIterator[bytes]:
+            nonlocal sent
+            async for chunk in read(file):
+                yield chunk
+                sent += len(chunk)
+                self.progress.advance(len(chunk))
+
+        try:
+            async with self.archive.client.request(
+                "POST", url, headers=headers, data=body(), deadline=None
+            ) as response:
+                return parse(UploadAnswer, await response.read())
+        except ArtStoreError:
+            self.progress.advance(-sent)
+            raise
+
+
+def put(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files, or folders with --recursive.")],
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders with all below them.")] = False,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag for every file; may be repeated.")] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A custom attribute; may be repeated.")
+    ] = None,
+    description: Annotated[str | None, typer.Option(help="A description for every file.")] = None,
+    retention: Annotated[
+        str, typer.Option(metavar="POLICY", help="permanent, temporary, or temporary:DAYS.")
+    ] = "permanent",
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Files at once.")] = 8,
+    json: JsonOption = False,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Store files. What is stored already, with the same path and digest, is skipped."""
+    common = _common_attributes(tag or [], attribute or [], description=description, retention=retention)
+    report = PutReport()
+    files = find_files(paths, recursive=recursive, report=report)
+    with transfer_progress("storing", files=len(files), size=sum(file.size for file in files)) as progress:
+        with_archive(
+            data,
+            profile,
+            lambda archive: Putter(archive, common, report, progress).put_all(files, jobs=jobs),
+        )
+    print_json(report) if json else _print_summary(report)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def find_files(paths: Sequence[Path], *, recursive: bool, report: PutReport) -> list[LocalFile]:
+    """The regular files below ``paths``; what is none is counted or reported."""
+    files: list[LocalFile] = []
+    for found in find(paths, recursive=recursive):
+        if isinstance(found, LocalFile):
+            files.append(found)
+        elif found.is_failure:
+            add_failure(report, found.path, found.reason)
+        else:
+            report.skipped += 1
+    return files
+
+
+def add_failure(report: PutReport, path: Path, why: str) -> None:
+    """Say on standard error that a file failed, and remember it."""
+    name = printable(str(path))
+    report.failed.append(FailedFile(path=name, error=why))
+    print_failure(name, why)
+
+
+async def is_stored(archive: Archive, file: LocalFile, digest: str) -> bool:
+    """Whether the archive has a file with this digest from this path."""
+    criteria = SearchCriteria(
+        query=digest, mode="exact", attributes={PATH_ATTRIBUTE: file.archive_path}, limit=1
+    )
+    answer = await archive.client.post(await archive.url("query", "/api/v1/search"), criteria)
+    return parse(SearchPage, answer).total > 0
+
+
+async def read(file: LocalFile) -> AsyncIterator[bytes]:
+    """The file's bytes, read in a thread."""
+    opened = await asyncio.to_thread(file.path.open, "rb")
+    try:
+        while chunk := await asyncio.to_thread(opened.read, READ_SIZE):
+            yield chunk
+    finally:
+        await asyncio.to_thread(opened.close)
+
+
+def _common_attributes(
+    tags: list[str], attributes: list[str], *, description: str | None, retention: str
+) -> UploadAttributes:
+    policy, separator, days = retention.partition(":")
+    values: dict[str, object] = {
+        "original_filename": "any",
+        "tags": tags,
+        "custom_attributes": dict(_attribute(each) for each in attributes),
+        "description": description,
+        "retention_policy": policy,
+        "ttl_days": days if separator else None,
+    }
+    try:
+        # Not strictly: what people type are digits, not numbers.
+        return UploadAttributes.model_validate(values, strict=False)
+    except ValidationError as error:
+        raise ConfigurationError(invalid_request(error, UploadAttributes).detail) from None
+
+
+def _attribute(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise ConfigurationError(f"--attribute {text!r} is not of the form NAME=VALUE")
+    return name, value
+
+
+def _print_summary(report: PutReport) -> None:
+    size = sum(each.file_size for each in report.stored)
+    console.print(
+        f"stored {len(report.stored)} files ({size_text(size)}), {report.already_stored} were stored already, "
+        f"{report.skipped} links and special files skipped, {len(report.failed)} failed"
+    )

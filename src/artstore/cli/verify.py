@@ -1,0 +1,131 @@
+"""`artstore verify`: proves that the archive gives back, byte for byte, what lies in local files."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from pydantic import BaseModel, Field
+
+from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
+from artstore.cli.local_files import LocalFile, find, printable, sha256_of
+from artstore.cli.output import (
+    JsonOption,
+    TransferProgress,
+    console,
+    print_failure,
+    print_json,
+    size_text,
+    transfer_progress,
+)
+from artstore.cli.put import FailedFile
+from artstore.cli.reading import find as find_in_archive
+from artstore.cli.reading import receive
+from artstore.core.search import SearchCriteria
+from artstore.core.spec import ArtStoreError
+
+
+class VerifyReport(BaseModel):
+    """What was compared, and what did not hold."""
+
+    verified: int = 0
+    verified_size: int = 0
+    skipped: int = 0
+    failed: list[FailedFile] = Field(default_factory=list[FailedFile])
+
+
+@dataclass(slots=True)
+class Verifier:
+    """Compares local files with the archive by digest."""
+
+    archive: Archive
+    report: VerifyReport
+    progress: TransferProgress
+    sink: BinaryIO
+    download: bool
+
+    async def verify_all(self, files: Sequence[LocalFile], *, jobs: int) -> None:
+        """Compare ``files``, ``jobs`` at once."""
+        waiting = iter(files)
+
+        async def work() -> None:
+            for file in waiting:
+                await self._verify(file)
+                self.progress.finish_file()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(jobs):
+                group.create_task(work())
+
+    async def _verify(self, file: LocalFile) -> None:
+        try:
+            why = await self._compare(file)
+        except (ArtStoreError, OSError) as error:
+            why = error.detail if isinstance(error, ArtStoreError) else error.strerror or str(error)
+        if why is None:
+            self.report.verified += 1
+            self.report.verified_size += file.size
+        else:
+            _fail(self.report, file.path, why)
+
+    async def _compare(self, file: LocalFile) -> str | None:
+        """Why the archive does not prove this file, ``None`` when it does."""
+        digest = await asyncio.to_thread(sha256_of, file.path)
+        page = await find_in_archive(self.archive, SearchCriteria(query=digest, mode="exact", limit=1))
+        if not page.items:
+            return "is not in the archive with this content"
+        if not self.download:
+            self.progress.advance(file.size)
+            return None
+        received = await receive(self.archive, page.items[0].file_id, self.sink, self.progress)
+        return None if received == digest else f"the archive gave back other bytes (SHA-256 {received})"
+
+
+def verify(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files, or folders with --recursive.")],
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders with all below them.")] = False,
+    download: Annotated[
+        bool,
+        typer.Option("--download/--no-download", help="Read every file back, or believe the index's digests."),
+    ] = True,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Files at once.")] = 8,
+    json: JsonOption = False,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Compare local files with the archive by digest, reading every byte back."""
+    report = VerifyReport()
+    files: list[LocalFile] = []
+    for found in find(paths, recursive=recursive):
+        if isinstance(found, LocalFile):
+            files.append(found)
+        elif found.is_failure:
+            _fail(report, found.path, found.reason)
+        else:
+            report.skipped += 1
+    size = sum(file.size for file in files)
+    with transfer_progress("verifying", files=len(files), size=size) as progress, open(os.devnull, "wb") as sink:
+        with_archive(
+            data,
+            profile,
+            lambda archive: Verifier(archive, report, progress, sink, download).verify_all(files, jobs=jobs),
+        )
+    print_json(report) if json else _print_summary(report)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _fail(report: VerifyReport, path: Path, why: str) -> None:
+    name = printable(str(path))
+    report.failed.append(FailedFile(path=name, error=why))
+    print_failure(name, why)
+
+
+def _print_summary(report: VerifyReport) -> None:
+    console.print(
+        f"verified {report.verified} files ({size_text(report.verified_size)}), "
+        f"{report.skipped} links and special files skipped, {len(report.failed)} failed"
+    )
