@@ -8,9 +8,11 @@ from artstore.core.config import PluginSection
 from artstore.core.spec import (
     AlreadyExistsError,
     ConfigurationError,
+    NotFoundError,
     SecretProvider,
     SecretValue,
     SecretWriter,
+    UnsupportedError,
 )
 
 
@@ -61,6 +63,22 @@ class SecretsChain:
             if provider.writer is not None:
                 return provider.writer
         raise ConfigurationError(f"no secret provider can keep secrets: provide secret {name!r} yourself")
+
+    async def replace(self, name: str, value: bytes) -> SecretValue:
+        """Keep ``value`` in place of what is there, with the provider that has ``name``.
+
+        Raises:
+            NotFoundError: no provider has it.
+            UnsupportedError: the one that has it cannot write.
+        """
+        for provider in self._providers:
+            if (known := await provider.get(name)) is not None:
+                if provider.writer is None:
+                    raise UnsupportedError(
+                        f"secret {name} comes from {known.source}, which cannot be written: change it there"
+                    )
+                return await provider.writer.replace(name, value)
+        raise NotFoundError(f"no secret provider has the secret {name}")
 
     async def resolve_section(self, section: PluginSection) -> PluginSection:
         """``section`` with every ``{secret = "name"}`` replaced by that secret's text."""

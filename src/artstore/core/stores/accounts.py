@@ -96,6 +96,13 @@ class AccountsStore:
         )
         return None if row is None else ServiceAccount.from_row(row)
 
+    async def find_by_name(self, name: str) -> ServiceAccount | None:
+        """The account of this name, unless it is deleted."""
+        row = await self._database.fetch_one(
+            "SELECT * FROM service_accounts WHERE name = :name AND status <> 'deleted'", {"name": name}
+        )
+        return None if row is None else ServiceAccount.from_row(row)
+
     async def list(
         self,
         *,

@@ -13,22 +13,22 @@ ElementStatus = Literal["online", "offline"]
 
 
 class ElementState(Record):
-    """What an element says of itself when it is asked."""
+    """What an element says of itself. Uploads prefer a smaller ``priority``. Capacities are in bytes."""
 
+    name: str
     mode: Mode
+    priority: int = 100
+    storage_type: str
     capacity_total: int | None = None
     capacity_free: int | None = None
     capacity_status: CapacityStatus = "ok"
 
 
 class Element(ElementState):
-    """One storage element. Uploads prefer a smaller ``priority``. Capacities are in bytes."""
+    """One storage element, and where it is."""
 
     element_id: str
     url: str
-    name: str
-    priority: int = 100
-    storage_type: str
     status: ElementStatus = "online"
     last_seen_at: StoredTime | None = None
     registered_at: StoredTime
@@ -43,6 +43,12 @@ _UPSERT: Final = (
         for column in Element.model_fields
         if column not in ("element_id", "registered_at")
     )
+)
+
+_UPDATE_STATE: Final = (
+    "UPDATE elements SET "  # noqa: S608 - names of our own
+    + "".join(f"{column} = :{column}, " for column in ElementState.model_fields)
+    + "status = 'online', last_seen_at = :seen_at, updated_at = :seen_at WHERE element_id = :element_id"
 )
 
 
@@ -91,13 +97,7 @@ class ElementsStore:
         Raises:
             NotFoundError: no such element is registered.
         """
-        await self._update(
-            "UPDATE elements SET mode = :mode, capacity_total = :capacity_total,"
-            " capacity_free = :capacity_free, capacity_status = :capacity_status, status = 'online',"
-            " last_seen_at = :seen_at, updated_at = :seen_at WHERE element_id = :element_id",
-            element_id,
-            {**state.to_row(), "seen_at": to_microseconds(seen_at)},
-        )
+        await self._update(_UPDATE_STATE, element_id, {**state.to_row(), "seen_at": to_microseconds(seen_at)})
 
     async def mark_offline(self, element_id: str, *, at: datetime) -> None:
         """Note that an element does not answer.

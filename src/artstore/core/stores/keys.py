@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from pydantic import Field
 
@@ -25,6 +26,13 @@ class SigningKey(Record):
     expires_at: StoredTime | None = None
 
 
+_ADD_FIRST: Final = (
+    f"INSERT INTO signing_keys ({', '.join(SigningKey.model_fields)})"  # noqa: S608 - names of our own
+    f" SELECT {', '.join(f':{column}' for column in SigningKey.model_fields)}"
+    " WHERE NOT EXISTS (SELECT 1 FROM signing_keys WHERE signs_until IS NULL)"
+)
+
+
 class KeysStore:
     """The signing keys, all of them few."""
 
@@ -39,6 +47,14 @@ class KeysStore:
         """
         async with self._database.transaction() as transaction:
             await transaction.execute(insert_sql("signing_keys", SigningKey), key.to_row())
+
+    async def add_first(self, key: SigningKey) -> bool:
+        """Add a key unless there is one that signs without end; whether it was added.
+
+        Of several processes that start at once on an empty database, one succeeds.
+        """
+        async with self._database.transaction() as transaction:
+            return await transaction.execute(_ADD_FIRST, key.to_row()) == 1
 
     async def list(self) -> Sequence[SigningKey]:
         """Every key, expired ones too, the one that signs last first."""
