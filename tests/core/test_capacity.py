@@ -17,6 +17,10 @@ GB = 10**9
 SEVERITY: list[CapacityStatus] = ["ok", "warning", "critical", "full"]
 
 
+def severity(*, free: int, total: int) -> int:
+    return SEVERITY.index(DEFAULT_THRESHOLDS["rw"].status(free=free, total=total))
+
+
 @pytest.mark.parametrize(
     ("mode", "total", "free", "expected"),
     [
@@ -55,9 +59,7 @@ def test_a_new_medium_of_any_size_is_not_full(mode: Mode) -> None:
 def test_less_free_space_is_never_a_better_status(total: int, parts: tuple[float, float]) -> None:
     less, more = sorted(int(part * total) for part in parts)
 
-    statuses = [DEFAULT_THRESHOLDS["rw"].status(free=free, total=total) for free in (more, less)]
-
-    assert SEVERITY.index(statuses[0]) <= SEVERITY.index(statuses[1])
+    assert severity(free=more, total=total) <= severity(free=less, total=total)
 
 
 def test_configured_thresholds_replace_the_defaults() -> None:

@@ -50,12 +50,17 @@ def test_an_unknown_field_that_resembles_nothing_gets_no_suggestion() -> None:
 
 
 def test_an_unknown_field_is_told_the_name_that_the_client_uses() -> None:
-    assert describe(error_of({"roomCoumt": 1}), Home) == [("roomCoumt", "is unknown; did you mean roomCount?")]
+    faults = describe(error_of({"roomCoumt": 1}), Home)
+
+    assert faults == [("roomCoumt", "is unknown; did you mean roomCount?")]
 
 
 @pytest.mark.parametrize(
     ("values", "path"),
-    [({"cats": [{}, {"whisker": 3}]}, "cats.1.whisker"), ({"favourite": {"whisker": 3}}, "favourite.whisker")],
+    [
+        ({"cats": [{}, {"whisker": 3}]}, "cats.1.whisker"),
+        ({"favourite": {"whisker": 3}}, "favourite.whisker"),
+    ],
 )
 def test_a_suggestion_comes_from_the_object_that_holds_the_unknown_field(values: object, path: str) -> None:
     assert describe(error_of(values), Home) == [(path, "is unknown; did you mean whiskers?")]

@@ -96,7 +96,7 @@ def _safe(text: str) -> str:
 
 
 def _safe_username(username: str) -> str:
-    return _cut(_UNSAFE.sub("-", unicodedata.normalize("NFC", username)), MAX_USERNAME_SIZE)
+    return _cut(_UNSAFE.sub("-", unicodedata.normalize("NFC", username)), MAX_USERNAME_SIZE) or "-"
 
 
 def _cut(text: str, size: int) -> str:

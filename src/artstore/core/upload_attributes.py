@@ -93,7 +93,8 @@ class UploadAttributes(BaseModel):
         try:
             return cls.model_validate_json(raw)
         except ValidationError as error:
-            raise invalid_request(error, cls) from None
+            invalid = invalid_request(error, cls)
+            raise InvalidRequestError(f"{ATTRIBUTES_HEADER}: {invalid.detail}", invalid.errors) from None
 
     def encode_header(self) -> str:
         """The value of the header: JSON as base64url without padding (RFC 4648 section 5).
