@@ -62,7 +62,9 @@ def schema(
     kind_name, _, type_name = plugin.partition("_")
     kind = next((kind for kind in KINDS if kind.name == kind_name), None)
     if kind is None:
-        raise PluginError(f"{plugin} is not of the form KIND_TYPE; kinds are {', '.join(k.name for k in KINDS)}")
+        raise PluginError(
+            f"{plugin} is not of the form KIND_TYPE; kinds are {', '.join(k.name for k in KINDS)}"
+        )
     print_json(Registry(base_directory=Path()).provider(kind, type_name).config.model_json_schema())
 
 

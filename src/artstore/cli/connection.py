@@ -134,7 +134,9 @@ def _of_environment(url: str) -> Target:
     client_id = environment_variable("ARTSTORE_CLIENT_ID")
     client_secret = environment_variable("ARTSTORE_CLIENT_SECRET")
     if client_id is None or client_secret is None:
-        raise ConfigurationError("ARTSTORE_URL is set: set ARTSTORE_CLIENT_ID and ARTSTORE_CLIENT_SECRET as well")
+        raise ConfigurationError(
+            "ARTSTORE_URL is set: set ARTSTORE_CLIENT_ID and ARTSTORE_CLIENT_SECRET as well"
+        )
     return Target(url.rstrip("/"), _known(ClientCredentials(client_id, client_secret)))
 
 
@@ -149,12 +151,16 @@ class _Profile(BaseModel):
 def _of_profile(name: str) -> Target:
     try:
         if PROFILES.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise ConfigurationError(f"{PROFILES} holds secrets, but others can read it: chmod 600 {PROFILES}")
+            raise ConfigurationError(
+                f"{PROFILES} holds secrets, but others can read it: chmod 600 {PROFILES}"
+            )
         profiles = tomllib.loads(PROFILES.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"cannot read {PROFILES}: {error}") from None
     if name not in profiles:
-        raise ConfigurationError(f"{PROFILES} has no section [{name}]; it has: {', '.join(profiles) or 'none'}")
+        raise ConfigurationError(
+            f"{PROFILES} has no section [{name}]; it has: {', '.join(profiles) or 'none'}"
+        )
     try:
         profile = _Profile.model_validate(profiles[name])
     except ValidationError as error:

@@ -11,7 +11,7 @@ import typer
 from pydantic import BaseModel, Field, ValidationError
 
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
-from artstore.cli.local_files import READ_SIZE, LocalFile, Skipped, find, printable, sha256_of
+from artstore.cli.local_files import READ_SIZE, LocalFile, find, printable, sha256_of
 from artstore.cli.output import (
     JsonOption,
     TransferProgress,
@@ -137,7 +137,9 @@ class Putter:
 
 def put(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files, or folders with --recursive.")],
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders with all below them.")] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Folders with all below them.")
+    ] = False,
     tag: Annotated[list[str] | None, typer.Option(help="A tag for every file; may be repeated.")] = None,
     attribute: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A custom attribute; may be repeated.")
@@ -234,6 +236,6 @@ def _attribute(text: str) -> tuple[str, str]:
 def _print_summary(report: PutReport) -> None:
     size = sum(each.file_size for each in report.stored)
     console.print(
-        f"stored {len(report.stored)} files ({size_text(size)}), {report.already_stored} were stored already, "
-        f"{report.skipped} links and special files skipped, {len(report.failed)} failed"
+        f"stored {len(report.stored)} files ({size_text(size)}), {report.already_stored} were stored"
+        f" already, {report.skipped} links and special files skipped, {len(report.failed)} failed"
     )

@@ -97,7 +97,8 @@ def info(
 def get(
     file_id: FileIdArgument,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: its own name; - is stdout.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Default: its own name; - is stdout."),
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace FILE if it is there.")] = False,
     data: DataOption = None,
@@ -121,7 +122,9 @@ def rm(
 
 async def find(archive: Archive, criteria: SearchCriteria) -> SearchPage:
     """One page of what matches."""
-    return parse(SearchPage, await archive.client.post(await archive.url("query", "/api/v1/search"), criteria))
+    return parse(
+        SearchPage, await archive.client.post(await archive.url("query", "/api/v1/search"), criteria)
+    )
 
 
 async def describe(archive: Archive, file_id: UUID) -> SearchHit:
@@ -129,7 +132,9 @@ async def describe(archive: Archive, file_id: UUID) -> SearchHit:
     return await archive.client.get(await archive.url("query", f"/api/v1/files/{file_id}"), SearchHit)
 
 
-async def receive(archive: Archive, file_id: UUID, sink: BinaryIO, progress: TransferProgress | None = None) -> str:
+async def receive(
+    archive: Archive, file_id: UUID, sink: BinaryIO, progress: TransferProgress | None = None
+) -> str:
     """Write a file's bytes to ``sink``; their SHA-256.
 
     Raises:
@@ -166,13 +171,15 @@ async def _get(archive: Archive, file_id: UUID, output: Path | None, *, force: b
     hit = await describe(archive, file_id)
     target = output or Path(legal_name(hit.original_filename))
     if target.exists() and not force:
-        raise ConfigurationError(f"{target} is there already: name another with -o, or replace it with --force")
+        raise ConfigurationError(
+            f"{target} is there already: name another with -o, or replace it with --force"
+        )
     # Beside the target: what has its name is whole and verified.
     partial = target.with_name(f".{target.name[:100]}.{os.getpid()}.partial")
     try:
-        with transfer_progress("getting", files=1, size=hit.file_size) as progress:
-            with await asyncio.to_thread(partial.open, "wb") as sink:
-                await receive(archive, file_id, sink, progress)
+        sink = await asyncio.to_thread(partial.open, "wb")
+        with sink, transfer_progress("getting", files=1, size=hit.file_size) as progress:
+            await receive(archive, file_id, sink, progress)
         partial.replace(target)
     except OSError as error:
         raise ConfigurationError(f"cannot write {target}: {error.strerror}") from error

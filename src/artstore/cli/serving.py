@@ -36,7 +36,7 @@ def up(
     if not (data / CONFIG_NAME).exists():
         make_directory(data, base_port=base_port)
     overrides = {} if base_port is None else {"base_port": base_port}
-    settings = read_settings(data / CONFIG_NAME, **overrides)
+    settings = read_settings(data / CONFIG_NAME, overrides=overrides)
     configure_logging(log_format=settings.logging.format, level=settings.logging.level)
     running = data / RUNNING_NAME
     try:

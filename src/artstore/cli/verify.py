@@ -86,10 +86,14 @@ class Verifier:
 
 def verify(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files, or folders with --recursive.")],
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Folders with all below them.")] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Folders with all below them.")
+    ] = False,
     download: Annotated[
         bool,
-        typer.Option("--download/--no-download", help="Read every file back, or believe the index's digests."),
+        typer.Option(
+            "--download/--no-download", help="Read every file back, or believe the index's digests."
+        ),
     ] = True,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Files at once.")] = 8,
     json: JsonOption = False,
@@ -107,7 +111,10 @@ def verify(
         else:
             report.skipped += 1
     size = sum(file.size for file in files)
-    with transfer_progress("verifying", files=len(files), size=size) as progress, open(os.devnull, "wb") as sink:
+    with (
+        transfer_progress("verifying", files=len(files), size=size) as progress,
+        open(os.devnull, "wb") as sink,
+    ):
         with_archive(
             data,
             profile,

@@ -4,6 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -186,7 +187,12 @@ class Settings(Section):
         return (self.issuer or self.url("admin")).rstrip("/")
 
 
-def read_settings(path: Path, *, environment: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+def read_settings(
+    path: Path,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    overrides: Mapping[str, object] = MappingProxyType({}),
+) -> Settings:
     """Settings from ``path``, then the environment, then ``overrides`` (top-level keys).
 
     Raises:
@@ -194,7 +200,7 @@ def read_settings(path: Path, *, environment: Mapping[str, str] | None = None, *
     """
     document = _read_toml(path)
     sources = dict.fromkeys(document, str(path))
-    for name, value in sorted((os.environ if environment is None else environment).items()):
+    for name, value in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX):
             keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
             _put(document, keys, _parse(value), source=name)
