@@ -10,6 +10,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from artstore.core.config import RoleName, Settings
+from artstore.core.http.bodies import leave_client_waiting
 from artstore.core.http.health import Health, Liveness, Readiness
 from artstore.core.http.middlewares import (
     add_common_headers,
@@ -80,7 +81,10 @@ def _add_routes(app: web.Application, operations: Sequence[Operation]) -> dict[w
     endpoints: dict[web.AbstractRoute, Endpoint] = {}
     for operation in operations:
         endpoint = Endpoint(operation)
-        endpoints[app.router.add_route(operation.method, operation.path, endpoint.serve)] = endpoint
+        route = app.router.add_route(
+            operation.method, operation.path, endpoint.serve, expect_handler=leave_client_waiting
+        )
+        endpoints[route] = endpoint
     return endpoints
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Final
 
-from aiohttp import ClientPayloadError, web
+from aiohttp import ClientPayloadError, HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage
 
 from artstore.core.spec import (
@@ -50,17 +50,36 @@ def repr_digest(sha256: str) -> str:
     return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
 
 
-async def guarded_body(request: web.Request, *, limit: int, stall_timeout: float) -> AsyncIterator[bytes]:
-    """The raw body in chunks as they come.
+async def leave_client_waiting(request: web.Request) -> None:
+    """Expect handler of every route: who sends ``Expect: 100-continue`` waits until its body is wanted.
+
+    So a large upload that is refused (no token, no room) costs its client nothing.
+    """
+
+
+async def ask_for_body(request: web.Request) -> None:
+    """Tell a client that waits (RFC 9110 section 10.1.1) to send its body."""
+    if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue" or request.version < HttpVersion11:
+        return
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # The answer itself has not begun.
+    request.writer.output_size = 0
+
+
+async def guarded_body(
+    request: web.Request, *, limit: int | None, stall_timeout: float
+) -> AsyncIterator[bytes]:
+    """The raw body in chunks as they come. A client that waits is asked for it with the first.
 
     Raises:
-        ContentTooLargeError: longer than ``limit`` bytes.
+        ContentTooLargeError: longer than ``limit`` bytes; ``None`` leaves that to others.
         RequestTimeoutError: nothing came for ``stall_timeout`` seconds.
         IncompleteBodyError: the client went away before the end.
     """
     declared = request.content_length
-    if declared is not None and declared > limit:
+    if declared is not None and limit is not None and declared > limit:
         raise ContentTooLargeError(limit=limit)
+    await ask_for_body(request)
     received = 0
     content = request.content
     while True:
@@ -76,7 +95,7 @@ async def guarded_body(request: web.Request, *, limit: int, stall_timeout: float
         if not chunk:
             return
         received += len(chunk)
-        if received > limit:
+        if limit is not None and received > limit:
             raise ContentTooLargeError(limit=limit)
         yield chunk
 

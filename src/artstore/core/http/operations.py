@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar, get_type_hints
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from artstore.core.http.bodies import ask_for_body
 from artstore.core.spec import ArtStoreError, ContentTooLargeError, InvalidRequestError
 from artstore.core.validation import invalid_request
 
@@ -43,6 +44,7 @@ class Operation:
         answers: Further answers by status.
         request_content: Media types of a body that the handler reads itself.
         request_headers: Request headers it honours, with a description each.
+        streams_body: The handler asks for the body when it wants it (:mod:`artstore.core.http.bodies`).
     """
 
     method: str
@@ -57,6 +59,7 @@ class Operation:
         default_factory=dict[str, type[BaseModel] | None]
     )
     request_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    streams_body: bool = False
 
 
 class Endpoint:
@@ -73,6 +76,8 @@ class Endpoint:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Validate what the request brings, call the handler, render what it gives."""
+        if not self.operation.streams_body:
+            await ask_for_body(request)
         arguments: dict[str, BaseModel] = {}
         if self.path_model is not None:
             arguments["path"] = _validated(self.path_model, dict(request.match_info))
