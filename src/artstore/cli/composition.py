@@ -1,6 +1,6 @@
 """Joins roles, settings and plugins into applications."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -36,7 +36,8 @@ def make_app(role: RoleName, settings: Settings) -> web.Application:
         ConfigurationError: a plugin is missing, or its options are wrong.
     """
     registry = Registry(base_directory=settings.base_directory)
-    resources = [Resource(SECRETS, _secrets(registry, settings))]
+    secrets = prepare_secrets(registry, settings)
+    resources = [Resource(SECRETS, lambda app: secrets(app[METRICS]))]
     for key, kind, section in plugin_sections(role, registry, settings):
         registry.provider(kind, section.type)
         resources.append(Resource(key, _plugin(registry, kind, section)))
@@ -69,26 +70,28 @@ def _with_own_issuer(registry: Registry, settings: Settings) -> PluginSection:
     return PluginSection.model_validate({"type": settings.auth.type, **known, **settings.auth.options})
 
 
-@asynccontextmanager
-async def open_secrets(
-    registry: Registry, settings: Settings, metrics: Metrics
-) -> AsyncGenerator[SecretsChain, None]:
-    """Hold the secrets chain open. Its providers themselves are configured without secrets."""
-    async with AsyncExitStack() as stack:
-        none_yet = SecretsChain()
-        yield SecretsChain(
-            [
-                await stack.enter_async_context(
-                    registry.open(kinds.SECRETS, section, secrets=none_yet, metrics=metrics)
-                )
-                for section in settings.secrets
-            ]
-        )
+def prepare_secrets(
+    registry: Registry, settings: Settings
+) -> Callable[[Metrics], AbstractAsyncContextManager[SecretsChain]]:
+    """Import the secret providers now; what is returned holds their chain open.
 
+    The providers themselves are configured without secrets.
+    """
+    for section in settings.secrets:
+        registry.provider(kinds.SECRETS, section.type)
 
-def _secrets(registry: Registry, settings: Settings) -> Open:
-    def opened(app: web.Application) -> AbstractAsyncContextManager[SecretsChain]:
-        return open_secrets(registry, settings, app[METRICS])
+    @asynccontextmanager
+    async def opened(metrics: Metrics) -> AsyncGenerator[SecretsChain, None]:
+        async with AsyncExitStack() as stack:
+            none_yet = SecretsChain()
+            yield SecretsChain(
+                [
+                    await stack.enter_async_context(
+                        registry.open(kinds.SECRETS, section, secrets=none_yet, metrics=metrics)
+                    )
+                    for section in settings.secrets
+                ]
+            )
 
     return opened
 

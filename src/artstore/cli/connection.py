@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from artstore.cli.composition import open_secrets
+from artstore.cli.composition import prepare_secrets
 from artstore.cli.serving import CONFIG_NAME, DEFAULT_DATA, RUNNING_NAME
 from artstore.core.client.roles import RoleClient, open_role_client
 from artstore.core.client.tokens import ClientCredentials, GetCredentials
@@ -115,10 +115,10 @@ def _of_directory(directory: Path) -> Target:
     settings = read_settings(directory / CONFIG_NAME)
     running = directory / RUNNING_NAME
     admin_url = running.read_text().strip() if running.exists() else settings.url("admin")
+    open_secrets = prepare_secrets(Registry(base_directory=settings.base_directory), settings)
 
     async def credentials() -> ClientCredentials:
-        registry = Registry(base_directory=settings.base_directory)
-        async with open_secrets(registry, settings, Metrics(role="client")) as secrets:
+        async with open_secrets(Metrics(role="client")) as secrets:
             value = await secrets.get(ADMINISTRATOR)
         if value is None:
             raise ConfigurationError(

@@ -42,11 +42,11 @@ class Kind(Generic[T]):
     hook: str
 
 
-STORAGE: Final = Kind[StorageBackend]("storage", "artstore_storage_providers")
-SECRETS: Final = Kind[SecretProvider]("secrets", "artstore_secret_providers")
-AUTH: Final = Kind[Authenticator]("auth", "artstore_auth_providers")
-METADATA: Final = Kind[Database]("metadata", "artstore_metadata_providers")
-CACHE: Final = Kind[Cache]("cache", "artstore_cache_providers")
+STORAGE: Final[Kind[StorageBackend]] = Kind("storage", "artstore_storage_providers")
+SECRETS: Final[Kind[SecretProvider]] = Kind("secrets", "artstore_secret_providers")
+AUTH: Final[Kind[Authenticator]] = Kind("auth", "artstore_auth_providers")
+METADATA: Final[Kind[Database]] = Kind("metadata", "artstore_metadata_providers")
+CACHE: Final[Kind[Cache]] = Kind("cache", "artstore_cache_providers")
 KINDS: Final[tuple[Kind[Any], ...]] = (STORAGE, SECRETS, AUTH, METADATA, CACHE)
 
 
@@ -91,7 +91,10 @@ class Registry:
     async def open(
         self, kind: Kind[T], section: PluginSection, *, secrets: SecretsChain, metrics: Metrics
     ) -> AsyncGenerator[T, None]:
-        """Resolve the section's secrets, validate it, and hold its back end open."""
+        """Resolve the section's secrets, validate it, and hold its back end open.
+
+        Call :meth:`provider` beforehand, outside the event loop: it imports the plugin.
+        """
         provider = self.provider(kind, section.type)
         config = self.config(kind, await secrets.resolve_section(section))
         name = f"{kind.name}_{section.type}"
