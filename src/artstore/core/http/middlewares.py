@@ -1,5 +1,6 @@
 """What happens around every request: id, access log, metrics, problems, authentication."""
 
+import asyncio
 import re
 import time
 import uuid
@@ -110,8 +111,9 @@ async def render_problems(request: web.Request, handler: Handler) -> web.StreamR
     except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError):
         # The client has gone: there is nobody to answer.
         raise
-    except Exception:
-        _log.error("request_crashed", exc_info=True)
+    except Exception as error:
+        # In a thread: showing the lines of a traceback reads source files.
+        await asyncio.to_thread(_log.error, "request_crashed", exc_info=error)
         response = problem_response(
             ArtStoreError("something went wrong here; the log has it under this request id"),
             request_id=request[REQUEST_ID],
