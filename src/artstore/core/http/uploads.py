@@ -1,10 +1,9 @@
 """What the headers of a raw upload say of the file that is its body."""
 
+import warnings
 from typing import Final
-from urllib.parse import unquote
 
-from aiohttp import hdrs, web
-from multipart import parse_options_header
+from aiohttp import content_disposition_filename, hdrs, parse_content_disposition, web
 from pydantic import TypeAdapter, ValidationError
 
 from artstore.core.attribute_fields import DEFAULT_CONTENT_TYPE, MediaType
@@ -38,20 +37,12 @@ def header_attributes(request: web.Request) -> UploadAttributes:
 
 
 def disposition_filename(value: str) -> str | None:
-    """The file's name in a ``Content-Disposition`` (RFC 6266): ``filename*`` before ``filename``.
-
-    Raises:
-        InvalidRequestError: ``filename*`` is not of the form of RFC 8187.
-    """
-    _, parameters = parse_options_header(value)
-    extended = parameters.get("filename*")
-    if extended is None:
-        return parameters.get("filename")
-    try:
-        charset, _, encoded = extended.split("'", 2)
-        return unquote(encoded, charset, "strict")
-    except (ValueError, LookupError):
-        raise _fault("Content-Disposition", "has a filename* that is not UTF-8''<percent-encoded>") from None
+    """The file's name in a ``Content-Disposition`` (RFC 6266): ``filename*`` before ``filename``."""
+    with warnings.catch_warnings():
+        # The parser warns of what it cannot read; here, that is the client's to learn, not the operator's.
+        warnings.simplefilter("ignore")
+        _, parameters = parse_content_disposition(value)
+    return content_disposition_filename(parameters)
 
 
 def _attributes(request: web.Request) -> UploadAttributes:
