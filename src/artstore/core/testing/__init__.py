@@ -11,19 +11,23 @@ pytest.register_assert_rewrite(
 )
 
 from artstore.core.testing.auth import AuthContract
+from artstore.core.testing.bodies import body
 from artstore.core.testing.cache import CacheContract
 from artstore.core.testing.context import plugin_context
+from artstore.core.testing.fakes import MemoryStorage
 from artstore.core.testing.issuer import IssuerServer, TokenMint, issuer_server
 from artstore.core.testing.secrets import PutSecret, SecretsContract, SecretWriterContract
-from artstore.core.testing.storage import body, read
+from artstore.core.testing.storage import StorageContract, read
 
 __all__ = [
     "AuthContract",
     "CacheContract",
     "IssuerServer",
+    "MemoryStorage",
     "PutSecret",
     "SecretWriterContract",
     "SecretsContract",
+    "StorageContract",
     "TokenMint",
     "body",
     "issuer_server",

@@ -2,8 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Sequence,
+)
 from contextlib import aclosing, asynccontextmanager
 from errno import EDQUOT, EFBIG, EISDIR, ENOSPC, ENOTDIR
 from itertools import islice
@@ -29,8 +36,12 @@ from artstore.plugins.storage_local.listing import walk
 from artstore.plugins.storage_local.reading import OpenFile, describe, file_status, open_file, read_cached
 from artstore.plugins.storage_local.root import Root
 from artstore.plugins.storage_local.upload import Upload
+from artstore.plugins.storage_local.workers import Workers
 
 BATCH_SIZE: Final = 1024 * 1024
+BATCH_CHUNKS: Final = 1024
+"""A chunk of a few bytes takes ten times as many in memory: as many of them are a batch, too."""
+
 CHUNK_SIZE: Final = 256 * 1024
 PAGE_SIZE: Final = 256
 
@@ -44,9 +55,9 @@ T = TypeVar("T")
 class LocalStorage(StorageBackend, LocalPaths):
     """Each object is the plain file ``<root>/<key>``."""
 
-    def __init__(self, root: Root, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, root: Root, workers: Workers) -> None:
         self._root = root
-        self._threads = threads
+        self._workers = workers
         self._capabilities = Capabilities(atomic_put=True, durable_put=True, local_paths=self)
 
     @property
@@ -104,28 +115,31 @@ class LocalStorage(StorageBackend, LocalPaths):
             free=status.f_bavail * status.f_frsize,
         )
 
-    async def _write_full_batches(self, key: str, upload: Upload, body: AsyncIterable[bytes]) -> bytearray:
+    async def _write_full_batches(
+        self, key: str, upload: Upload, body: AsyncIterable[bytes]
+    ) -> Sequence[bytes]:
         """Write all of ``body`` but its last batch, which is returned.
 
         One batch is written while the next is gathered; both together are all that is in memory.
         """
-        batch = bytearray()
-        writing: Future[None] | None = None
+        batch, length = list[bytes](), 0
+        writing: asyncio.Future[None] | None = None
         async for chunk in body:
-            batch += chunk
-            if len(batch) >= BATCH_SIZE:
+            batch.append(chunk)
+            length += len(chunk)
+            if length >= BATCH_SIZE or len(batch) >= BATCH_CHUNKS:
                 if writing is not None:
-                    await self._result(key, writing)
-                writing = self._threads.submit(upload.write, batch)
-                batch = bytearray()
+                    await _result(key, writing)
+                writing = self._workers.submit(upload.write, batch)
+                batch, length = [], 0
         if writing is not None:
-            await self._result(key, writing)
+            await _result(key, writing)
         return batch
 
     async def _open(self, key: str) -> OpenFile:
-        opening = self._threads.submit(open_file, self._root.locate(key), key)
+        opening = self._workers.submit(open_file, self._root.locate(key), key)
         try:
-            return await self._result(key, opening)
+            return await _result(key, asyncio.shield(opening))
         except asyncio.CancelledError:
             opening.add_done_callback(_close_unused)
             raise
@@ -151,16 +165,10 @@ class LocalStorage(StorageBackend, LocalPaths):
         if os.fstat(descriptor).st_nlink:
             os.close(descriptor)
         else:
-            self._threads.submit(os.close, descriptor)
+            self._workers.submit(os.close, descriptor)
 
     async def _run(self, key: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._result(key, self._threads.submit(work, *args, **kwargs))
-
-    async def _result(self, key: str, work: Future[T]) -> T:
-        try:
-            return await asyncio.wrap_future(work)
-        except OSError as error:
-            raise _domain_error(key, error) from error
+        return await _result(key, self._workers.submit(work, *args, **kwargs))
 
 
 @asynccontextmanager
@@ -170,14 +178,14 @@ async def open_storage(root: Root, *, threads: int, logger: Logger) -> AsyncGene
     Raises:
         ConfigurationError: the root cannot be used.
     """
-    workers = ThreadPoolExecutor(threads, thread_name_prefix="storage-local")
+    workers = Workers(threads)
     try:
-        leftovers = await asyncio.wrap_future(workers.submit(root.open))
+        leftovers = await workers.submit(root.open)
         if leftovers:
             logger.info("storage_leftovers_removed", count=leftovers)
         yield LocalStorage(root, workers)
     finally:
-        await asyncio.to_thread(workers.shutdown)
+        await workers.close()
         root.close()
 
 
@@ -193,8 +201,16 @@ def _page(objects: Iterator[ObjectInfo]) -> tuple[ObjectInfo, ...]:
     return tuple(islice(objects, PAGE_SIZE))
 
 
-def _close_unused(opening: Future[OpenFile]) -> None:
-    if not opening.cancelled() and opening.exception() is None:
+async def _result(key: str, work: Awaitable[T]) -> T:
+    """What ``work`` gives, or the domain error for its ``OSError``."""
+    try:
+        return await work
+    except OSError as error:
+        raise _domain_error(key, error) from error
+
+
+def _close_unused(opening: asyncio.Future[OpenFile]) -> None:
+    if opening.exception() is None:
         os.close(opening.result().descriptor)
 
 

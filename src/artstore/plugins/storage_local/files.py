@@ -14,7 +14,7 @@ class Files:
     def create(self, path: str) -> int:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
 
-    def write(self, descriptor: int, data: bytearray) -> None:
+    def write(self, descriptor: int, data: bytes) -> None:
         written = os.write(descriptor, data)
         while written < len(data):
             written += os.write(descriptor, memoryview(data)[written:])

@@ -4,6 +4,7 @@ import fcntl
 import os
 import secrets
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -32,6 +33,8 @@ class Root:
         self.files = files
         self._prefix = os.path.join(path, "")
         self._staging = f"{self._prefix}{WORKING_AREA}/staging"
+        self._session = secrets.token_hex(8)
+        self._numbers = count()
         self._durable: set[str] = set()
         self._lock: int | None = None
 
@@ -70,7 +73,7 @@ class Root:
 
     def stage(self) -> StagedFile:
         """A new, empty file in the staging directory."""
-        path = f"{self._staging}/{secrets.token_hex(16)}"
+        path = f"{self._staging}/{self._session}-{next(self._numbers)}"
         try:
             return StagedFile(self.files.create(path), path)
         except FileNotFoundError:

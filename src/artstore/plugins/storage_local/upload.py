@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 
@@ -27,11 +28,11 @@ class Upload:
         self._is_discarded = False
         self._step = threading.Lock()
 
-    def write(self, data: bytearray) -> None:
+    def write(self, batch: Sequence[bytes]) -> None:
         with self._step:
-            self._append(data)
+            self._append(batch)
 
-    def commit(self, rest: bytearray, target: str) -> tuple[str, os.stat_result]:
+    def commit(self, rest: Sequence[bytes], target: str) -> tuple[str, os.stat_result]:
         """Write the last bytes and publish the file at ``target``; its SHA-256 and status."""
         with self._step:
             staged = self._append(rest)
@@ -55,11 +56,12 @@ class Upload:
                 os.close(self._staged.descriptor)
                 self._root.files.remove(self._staged.path)
 
-    def _append(self, data: bytearray) -> StagedFile:
+    def _append(self, batch: Sequence[bytes]) -> StagedFile:
         if self._is_discarded:
             raise CancelledError
         if self._staged is None:
             self._staged = self._root.stage()
+        data = b"".join(batch)
         self._size += len(data)
         if self._declared_size is not None and self._size > self._declared_size:
             raise IncompleteBodyError(f"the body is longer than the {self._declared_size} bytes declared")

@@ -1,0 +1,21 @@
+"""The ``local`` storage back end proves the contract."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from artstore.core.spec import StorageBackend
+from artstore.core.testing import StorageContract, plugin_context
+from artstore.plugins.storage_local.plugin import LocalConfig, open_local
+
+
+class TestLocalStorage(StorageContract):
+    expected_capabilities = frozenset({"atomic_put", "durable_put", "local_paths"})
+
+    @pytest.fixture
+    async def storage(self, tmp_path: Path) -> AsyncGenerator[StorageBackend, None]:
+        async with open_local(
+            LocalConfig(root=tmp_path / "root"), plugin_context("storage_local")
+        ) as storage:
+            yield storage
