@@ -31,4 +31,6 @@ AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 CLIENT: Final = web.AppKey("client", RoleClient)
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+ANSWERING: Final = web.RequestKey("answering", bool)
+"""There when the headers of an answer have been sent: it is too late for another one."""
 PRINCIPAL: Final = web.RequestKey("principal", Principal)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
@@ -150,14 +151,14 @@ async def _sendfile(
             await loop.sendfile(transport, file, offset, window, fallback=False)
         await response.write_eof()
     finally:
-        await asyncio.to_thread(file.close)
+        file.close()
     return response
 
 
-def _open(served: Representation) -> BinaryIO:
+def _open(served: Representation) -> FileIO:
     assert served.path is not None
     try:
-        file = served.path.open("rb")
+        file = served.path.open("rb", buffering=0)
     except FileNotFoundError:
         raise NotFoundError("the file's data is missing in the storage") from None
     if (size := file.seek(0, 2)) != served.size:

@@ -11,7 +11,7 @@ from aiohttp import web
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from artstore.core.http.problems import http_error_response, problem_response
-from artstore.core.keys import AUTHENTICATOR, ENDPOINTS, METRICS, PRINCIPAL, REQUEST_ID
+from artstore.core.keys import ANSWERING, AUTHENTICATOR, ENDPOINTS, METRICS, PRINCIPAL, REQUEST_ID
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, Credentials, ForbiddenError, UnauthenticatedError
 
@@ -34,6 +34,7 @@ _log = get_logger("http")
 
 async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler: runs before the headers of any response are sent, streamed ones included."""
+    request[ANSWERING] = True
     headers = response.headers
     headers["X-Request-ID"] = request[REQUEST_ID]
     for name, value in _SECURITY_HEADERS.items():
@@ -99,25 +100,22 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def render_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every error leaves as a problem document; what was not foreseen is logged and leaks nothing."""
+    """Every error leaves as a problem document; what was not foreseen is logged and leaks nothing.
+
+    Once an answer is on its way, an error breaks the connection: what the client has must not look
+    complete.
+    """
     try:
         return await handler(request)
-    except web.HTTPException as error:
-        response = http_error_response(error, request_id=request[REQUEST_ID])
-    except ArtStoreError as error:
-        response = problem_response(error, request_id=request[REQUEST_ID])
-        if response.status >= 500:
-            _log.warning("request_failed", error=type(error).__name__, detail=error.detail)
     except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError):
         # The client has gone: there is nobody to answer.
         raise
     except Exception as error:
-        # In a thread: showing the lines of a traceback reads source files.
-        await asyncio.to_thread(_log.error, "request_crashed", exc_info=error)
-        response = problem_response(
-            ArtStoreError("something went wrong here; the log has it under this request id"),
-            request_id=request[REQUEST_ID],
-        )
+        response = await _problem(error, request)
+        if request.get(ANSWERING):
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionAbortedError("an error broke an answer that was on its way") from error
     if not request.content.is_eof():
         # What is left of a refused body must not be taken for the next request.
         response.force_close()
@@ -157,6 +155,21 @@ def bearer_token(request: web.Request) -> str | None:
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+async def _problem(error: Exception, request: web.Request) -> web.Response:
+    request_id = request[REQUEST_ID]
+    if isinstance(error, web.HTTPException):
+        return http_error_response(error, request_id=request_id)
+    if not isinstance(error, ArtStoreError):
+        # In a thread: showing the lines of a traceback reads source files.
+        await asyncio.to_thread(_log.error, "request_crashed", exc_info=error)
+        unforeseen = ArtStoreError("something went wrong here; the log has it under this request id")
+        return problem_response(unforeseen, request_id=request_id)
+    response = problem_response(error, request_id=request_id)
+    if response.status >= 500:
+        _log.warning("request_failed", error=type(error).__name__, detail=error.detail)
+    return response
 
 
 def _route(request: web.Request) -> str:
