@@ -348,6 +348,14 @@ def test_fields_of_a_newer_minor_version_survive_a_rewrite() -> None:
     assert rewritten == rfc8785.dumps(document)
 
 
+def test_unknown_fields_inside_known_ones_are_written_canonically() -> None:
+    raw = stored(retention={"policy": "permanent", "holds": [], "weight": 1.0, "\uffff": 1, "𐀀": 2})
+
+    rewritten = FileAttributes.from_json(raw).to_json()
+
+    assert rewritten == rfc8785.dumps(json.loads(rewritten))
+
+
 def test_unknown_fields_obey_the_rule_for_numbers_too() -> None:
     with pytest.raises(CorruptedError, match=r"in 'big': numbers beyond 2\^53"):
         FileAttributes.from_json(stored(big=2**53))

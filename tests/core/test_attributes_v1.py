@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,12 +15,12 @@ FULL = next(path for path in CORPUS if path.name == "full.attr.json")
 
 
 def document_of(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_bytes())
+    return cast("dict[str, Any]", json.loads(path.read_bytes()))
 
 
 @pytest.fixture(params=CORPUS, ids=lambda path: path.name)
 def path(request: pytest.FixtureRequest) -> Path:
-    return request.param
+    return cast("Path", request.param)
 
 
 def test_every_old_sidecar_is_read(path: Path) -> None:

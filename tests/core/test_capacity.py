@@ -76,8 +76,13 @@ def test_configured_thresholds_replace_the_defaults() -> None:
     assert statuses == SEVERITY
 
 
-def test_thresholds_that_do_not_fall_are_refused() -> None:
-    low, high = Threshold(fraction=0.01, size=10), Threshold(fraction=0.5, size=1000)
+@pytest.mark.parametrize(
+    "critical",
+    [Threshold(fraction=0.5, size=10), Threshold(fraction=0.01, size=1000)],
+    ids=["fraction", "size"],
+)
+def test_thresholds_that_do_not_fall_are_refused(critical: Threshold) -> None:
+    low = Threshold(fraction=0.01, size=10)
 
     with pytest.raises(ValidationError, match="thresholds must fall"):
-        CapacityThresholds(warning=low, critical=high, full=low)
+        CapacityThresholds(warning=low, critical=critical, full=low)

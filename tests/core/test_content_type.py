@@ -49,6 +49,8 @@ NOISE = random.Random(7).randbytes(HEAD_SIZE)
         (OLE, "a", "application/x-ole-storage"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "a", "image/webp"),
         (b"\x1f\x8b\x08\0\0\0\0\0\0\xff", "a.tar.gz", "application/gzip"),
+        (b"ISc(\0\1\0\0", "a", "application/vnd.ms-cab-compressed"),
+        (b"MSCF\0\0\0\0", "a.cab", "application/vnd.ms-cab-compressed"),
     ],
 )
 def test_known_formats_are_recognised(head: bytes, filename: str, expected: str) -> None:
@@ -99,6 +101,11 @@ def test_no_charset_is_claimed_for_text_in_another_encoding() -> None:
 )
 def test_bytes_that_contradict_the_name_win(head: bytes, filename: str, expected: str) -> None:
     assert sniff(head, filename) == expected
+
+
+@pytest.mark.parametrize("head", [b"BM\xff\xfe\0\1", b"\x7fELF\2\1\1\0"])
+def test_a_signature_too_short_or_without_a_type_is_not_believed(head: bytes) -> None:
+    assert sniff(head, "a") == "application/octet-stream"
 
 
 @pytest.mark.parametrize(

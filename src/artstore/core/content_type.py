@@ -113,7 +113,7 @@ def _by_signature(head: bytes, found: list[_Row]) -> str | None:
 def _types_by_extension() -> dict[str, str]:
     """The standard library's own table first: system files would make the answer depend on the machine."""
     rows = [*_rows(puremagic.magic_header_array), *_rows(puremagic.extension_only_array)]
-    signed = {row.extension: row.mime_type.strip() for row in rows if row.extension and row.mime_type}
+    signed = {row.extension: row.mime_type for row in rows if row.extension and row.mime_type}
     return {**signed, **mimetypes.MimeTypes().types_map[True]}
 
 
