@@ -1,0 +1,1 @@
+"""The ``metadata`` plugin of type ``sqlite``: one database file, written by one thread."""

@@ -1,0 +1,95 @@
+"""The database file: made ready once, then opened by every thread that uses it."""
+
+import sqlite3
+import stat
+import time
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from os import mknod
+from pathlib import Path
+from typing import Final, Literal
+
+from artstore.core.spec import ConfigurationError
+from artstore.plugins.metadata_sqlite.errors import is_busy, is_damage
+
+Synchronous = Literal["full", "normal"]
+
+_CACHE_KIB: Final = 8 * 1024
+_LOG_SIZE_LIMIT: Final = 64 * 1024 * 1024  # otherwise the log keeps the largest size it ever had
+_RETRY_INTERVAL: Final = 0.01
+
+
+def prepare(path: Path, *, tables: Iterable[str], busy_timeout: float) -> Path:
+    """Make ``path`` a database with a write-ahead log and ``tables``; its absolute path.
+
+    Raises:
+        ConfigurationError: it cannot be one.
+    """
+    path = path.absolute()
+    try:
+        _create(path)
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=busy_timeout)) as connection:
+            _use_log(connection, path, deadline=time.monotonic() + busy_timeout)
+            _create_tables(connection, tables)
+    except OSError as error:
+        raise ConfigurationError(f"the database {path} cannot be made: {error}") from error
+    except sqlite3.Error as error:
+        raise ConfigurationError(_explanation(path, error)) from error
+    return path
+
+
+def connect(path: Path, *, synchronous: Synchronous, busy_timeout: float) -> sqlite3.Connection:
+    """A connection for the calling thread, which begins and ends transactions itself."""
+    connection = sqlite3.connect(path, isolation_level=None, timeout=busy_timeout, cached_statements=256)
+    for setting in (
+        f"synchronous = {synchronous}",
+        f"cache_size = -{_CACHE_KIB}",
+        f"journal_size_limit = {_LOG_SIZE_LIMIT}",
+        "foreign_keys = ON",
+        "temp_store = MEMORY",
+    ):
+        connection.execute(f"PRAGMA {setting}")
+    return connection
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Private, since accounts are kept here. Not by opening it: closing any descriptor of the file
+    # would drop the locks that other connections of this process hold on it.
+    with suppress(FileExistsError):
+        mknod(path, stat.S_IFREG | 0o600)
+
+
+def _use_log(connection: sqlite3.Connection, path: Path, *, deadline: float) -> None:
+    while (mode := _try_to_use_log(connection, deadline=deadline)) is None:
+        time.sleep(_RETRY_INTERVAL)
+    if mode != "wal":
+        raise ConfigurationError(
+            f"the database {path} must be on a local disk: its file system shares no memory"
+        )
+
+
+def _try_to_use_log(connection: sqlite3.Connection, *, deadline: float) -> str | None:
+    """The journal mode; ``None`` when another process is just changing it, for which SQLite does not wait."""
+    try:
+        return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+    except sqlite3.OperationalError as error:
+        if is_busy(error) and time.monotonic() < deadline:
+            return None
+        raise
+
+
+def _create_tables(connection: sqlite3.Connection, tables: Iterable[str]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for table in tables:
+        connection.execute(table)
+    connection.execute("COMMIT")
+
+
+def _explanation(path: Path, error: sqlite3.Error) -> str:
+    if is_damage(error):
+        return (
+            f"{path} is damaged or is not a database: delete it together with {path.name}-wal and"
+            f" {path.name}-shm, and it will be rebuilt from the storage elements"
+        )
+    return f"the database {path} cannot be opened: {error}"
