@@ -143,9 +143,10 @@ class Root:
         except BlockingIOError:
             leftovers: list[str] = []
         else:
-            leftovers = os.listdir(self._staging)
-        for name in leftovers:
-            self.files.remove(f"{self._staging}/{name}")
+            with os.scandir(self._staging) as entries:
+                leftovers = [entry.path for entry in entries if entry.is_file(follow_symlinks=False)]
+        for path in leftovers:
+            self.files.remove(path)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
         return len(leftovers)
 

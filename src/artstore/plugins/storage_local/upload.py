@@ -41,8 +41,8 @@ class Upload:
             self._root.files.sync(staged.descriptor)
             status = os.fstat(staged.descriptor)
             self._root.publish(staged.path, target)
-            os.close(staged.descriptor)
             self._staged = None
+            os.close(staged.descriptor)
             return sha256, status
 
     def discard(self) -> None:

@@ -1,0 +1,45 @@
+"""A root to keep objects in, and ways to look behind the back end's back."""
+
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import structlog
+
+from artstore.plugins.storage_local.backend import LocalStorage, open_storage
+from artstore.plugins.storage_local.files import Files
+from artstore.plugins.storage_local.root import Root
+
+OpenStorage = Callable[[Files], AbstractAsyncContextManager[LocalStorage]]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def open_with(root: Path) -> OpenStorage:
+    """Opens the root with these primitives."""
+
+    @asynccontextmanager
+    async def open_root(files: Files) -> AsyncGenerator[LocalStorage, None]:
+        logger = structlog.get_logger()
+        async with open_storage(Root(root, files), threads=4, logger=logger) as storage:
+            yield storage
+
+    return open_root
+
+
+@pytest.fixture
+async def storage(open_with: OpenStorage) -> AsyncGenerator[LocalStorage, None]:
+    async with open_with(Files()) as storage:
+        yield storage
+
+
+@pytest.fixture
+def staged(root: Path) -> Callable[[], list[str]]:
+    """Names of the files that are staged now."""
+    return lambda: os.listdir(root / ".artstore" / "staging")
