@@ -22,11 +22,11 @@ from artstore.cli.output import (
     transfer_progress,
 )
 from artstore.core.client.roles import parse
-from artstore.core.exchange import ATTRIBUTES_HEADER, UploadAnswer
+from artstore.core.exchange import UploadAnswer
 from artstore.core.http.bodies import repr_digest
 from artstore.core.search import SearchCriteria, SearchPage
 from artstore.core.spec import ArtStoreError, ConfigurationError, UnavailableError
-from artstore.core.upload_attributes import UploadAttributes
+from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
 from artstore.core.validation import invalid_request
 
 PATH_ATTRIBUTE: Final = "path"

@@ -1,19 +1,17 @@
 """What the roles say to each other: the models of the requests and answers between them."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from artstore.core.attributes import FileAttributes
+from artstore.core.attributes import FileAttributes, RetentionPolicy
+from artstore.core.capacity import CapacityStatus
 from artstore.core.journal import JournalEntry
+from artstore.core.modes import Mode
 
-CapacityStatus = Literal["ok", "warning", "critical", "full"]
-Mode = Literal["edit", "rw", "ro", "ar"]
-
-POSITION_HEADER = "Artstore-Position"
-ATTRIBUTES_HEADER = "Artstore-Attributes"
+POSITION_HEADER: Final = "Artstore-Position"
 
 
 class Exchanged(BaseModel):
@@ -117,7 +115,7 @@ class UploadAnswer(Exchanged):
     checksum: str
     content_type: str
     created_at: datetime
-    retention_policy: Literal["temporary", "permanent"]
+    retention_policy: RetentionPolicy
     expires_at: datetime | None = None
     element_id: str
     position: str

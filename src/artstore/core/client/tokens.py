@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from aiohttp import BasicAuth, ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientSession, ClientTimeout, encode_basic_auth
 from pydantic import BaseModel, ValidationError
 
 from artstore.core.spec import UnavailableError, UpstreamError
@@ -107,11 +107,11 @@ class TokenSource:
     async def _fetch(self) -> _Token:
         started = time.monotonic()
         credentials = await self._credentials()
-        auth = BasicAuth(credentials.client_id, credentials.client_secret)
+        headers = {"Authorization": encode_basic_auth(credentials.client_id, credentials.client_secret)}
         form = {"grant_type": "client_credentials"}
         try:
             async with self._session.post(
-                self._token_url, data=form, auth=auth, timeout=_TIMEOUT
+                self._token_url, data=form, headers=headers, timeout=_TIMEOUT
             ) as response:
                 body = await response.read()
         except (ClientError, TimeoutError, OSError) as error:

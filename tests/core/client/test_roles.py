@@ -1,0 +1,230 @@
+"""How one role calls another: tokens, retries, deadlines, and what an answer means. Real servers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import encode_basic_auth, web
+from aiohttp.test_utils import TestServer
+from pydantic import BaseModel
+
+from artstore.core.client.roles import RoleClient, open_role_client
+from artstore.core.client.tokens import ClientCredentials
+from artstore.core.http.problems import RemoteError
+from artstore.core.spec import UnavailableError, UpstreamError
+
+
+class Thing(BaseModel):
+    """An answer."""
+
+    number: int
+
+
+@dataclass
+class Peer:
+    """An issuer and another role in one server, with knobs."""
+
+    server: TestServer | None = None
+    tokens_issued: int = 0
+    expires_in: float = 1800
+    issuer_status: int = 200
+    issuer_body: bytes | None = None
+    issuer_delay: float = 0
+    refused: set[str] = field(default_factory=set[str])
+    seen: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def url(self, path: str) -> str:
+        assert self.server is not None
+        return str(self.server.make_url(path))
+
+    async def issue(self, request: web.Request) -> web.Response:
+        await asyncio.sleep(self.issuer_delay)
+        assert request.headers["Authorization"] == encode_basic_auth("id", "secret")
+        if self.issuer_body is not None or self.issuer_status != 200:
+            return web.Response(status=self.issuer_status, body=self.issuer_body)
+        self.tokens_issued += 1
+        answer = {"access_token": f"token-{self.tokens_issued}", "expires_in": self.expires_in}
+        return web.json_response(answer)
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        token = request.headers["Authorization"].removeprefix("Bearer ")
+        self.seen.append((token, request.headers.get("X-Request-ID", "")))
+        if token in self.refused:
+            return web.Response(status=401)
+        match request.match_info["what"]:
+            case "thing":
+                return web.json_response({"number": 1})
+            case "garbage":
+                return web.Response(body=b"<html>")
+            case "slow":
+                await asyncio.sleep(30)
+            case "conflict":
+                problem = {"type": "urn:artstore:problem:mode-not-allowed", "title": "No", "status": 409}
+                return web.json_response(problem, status=409, content_type="application/problem+json")
+            case "busy":
+                problem = {"type": "urn:artstore:problem:unavailable", "title": "Busy", "status": 503}
+                return web.json_response(problem, status=503, headers={"Retry-After": "9"})
+            case "cut":
+                response = web.StreamResponse(headers={"Content-Length": "1000"})
+                await response.prepare(request)
+                await response.write(b"x")
+                assert request.transport is not None
+                request.transport.abort()
+                return response
+        return web.Response(status=500, body=b"secret stack")
+
+
+@pytest.fixture
+async def peer() -> AsyncIterator[Peer]:
+    peer = Peer()
+    app = web.Application()
+    app.router.add_post("/token", peer.issue)
+    app.router.add_route("*", "/{what}", peer.serve)
+    async with TestServer(app) as server:
+        peer.server = server
+        yield peer
+
+
+@pytest.fixture
+async def client(peer: Peer) -> AsyncIterator[RoleClient]:
+    async def credentials() -> ClientCredentials:
+        return ClientCredentials("id", "secret")
+
+    async with open_role_client(token_url=peer.url("/token"), credentials=credentials) as client:
+        yield client
+
+
+async def test_one_token_serves_many_calls(peer: Peer, client: RoleClient) -> None:
+    for _ in range(3):
+        assert await client.get(peer.url("/thing"), Thing) == Thing(number=1)
+
+    assert peer.tokens_issued == 1
+
+
+async def test_a_crowd_of_callers_causes_one_token_request(peer: Peer, client: RoleClient) -> None:
+    peer.issuer_delay = 0.05
+
+    await asyncio.gather(*(client.get(peer.url("/thing"), Thing) for _ in range(200)))
+
+    assert peer.tokens_issued == 1
+
+
+async def test_a_token_near_its_end_is_refreshed_without_making_anybody_wait(
+    peer: Peer, client: RoleClient
+) -> None:
+    peer.expires_in = 1.0
+    await client.get(peer.url("/thing"), Thing)
+    await asyncio.sleep(0.85)  # past the margin of 20 %, before the end
+
+    await client.get(peer.url("/thing"), Thing)
+
+    assert peer.seen[-1][0] == "token-1"
+    await asyncio.sleep(0.05)
+    await client.get(peer.url("/thing"), Thing)
+    assert peer.seen[-1][0] == "token-2"
+
+
+async def test_a_refused_token_is_replaced_once(peer: Peer, client: RoleClient) -> None:
+    peer.refused.add("token-1")
+
+    assert await client.get(peer.url("/thing"), Thing) == Thing(number=1)
+
+    assert [token for token, _ in peer.seen] == ["token-1", "token-2"]
+
+
+async def test_credentials_that_stay_refused_are_told_after_one_retry(peer: Peer, client: RoleClient) -> None:
+    peer.refused |= {"token-1", "token-2", "token-3"}
+
+    with pytest.raises(UpstreamError):
+        await client.get(peer.url("/thing"), Thing)
+
+    assert len(peer.seen) == 2
+
+
+async def test_a_caller_that_gives_up_does_not_take_the_token_from_the_others(
+    peer: Peer, client: RoleClient
+) -> None:
+    peer.issuer_delay = 0.1
+    impatient = asyncio.create_task(client.get(peer.url("/thing"), Thing))
+    patient = asyncio.create_task(client.get(peer.url("/thing"), Thing))
+    await asyncio.sleep(0.02)
+    impatient.cancel()
+
+    assert await patient == Thing(number=1)
+    assert peer.tokens_issued == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "error"),
+    [
+        (500, b"", UnavailableError),
+        (429, b"", UnavailableError),
+        (401, b'{"error": "invalid_client"}', UpstreamError),
+        (200, b"<html>", UpstreamError),
+        (200, b"{}", UpstreamError),
+    ],
+)
+async def test_an_issuer_that_does_not_issue_is_told_by_kind(
+    peer: Peer, client: RoleClient, status: int, answer: bytes, error: type[Exception]
+) -> None:
+    peer.issuer_status, peer.issuer_body = status, answer
+
+    with pytest.raises(error):
+        await client.get(peer.url("/thing"), Thing)
+
+
+async def test_an_issuer_that_comes_back_is_asked_again(peer: Peer, client: RoleClient) -> None:
+    peer.issuer_status = 503
+    with pytest.raises(UnavailableError):
+        await client.get(peer.url("/thing"), Thing)
+
+    peer.issuer_status = 200
+
+    assert await client.get(peer.url("/thing"), Thing) == Thing(number=1)
+
+
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [("garbage", UpstreamError), ("crash", UpstreamError), ("busy", UnavailableError), ("cut", UpstreamError)],
+)
+async def test_a_role_that_fails_is_told_by_kind(
+    peer: Peer, client: RoleClient, what: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error) as raised:
+        await client.get(peer.url(f"/{what}"), Thing)
+
+    assert "secret stack" not in str(raised.value)
+    if isinstance(raised.value, UnavailableError):
+        assert raised.value.retry_after == 9
+
+
+async def test_a_problem_about_the_request_is_passed_on(peer: Peer, client: RoleClient) -> None:
+    with pytest.raises(RemoteError) as raised:
+        await client.get(peer.url("/conflict"), Thing)
+
+    assert (raised.value.remote_code, raised.value.problem.status) == ("mode-not-allowed", 409)
+
+
+async def test_a_deadline_ends_the_wait(peer: Peer, client: RoleClient) -> None:
+    with pytest.raises(UnavailableError, match="TimeoutError"):
+        await client.get(peer.url("/slow"), Thing, deadline=0.1)
+
+
+async def test_nobody_there_is_unavailable(peer: Peer, client: RoleClient) -> None:
+    url = peer.url("/thing")
+    await client.get(url, Thing)
+    assert peer.server is not None
+    await peer.server.close()
+
+    with pytest.raises(UnavailableError):
+        await client.get(url, Thing)
+
+
+def test_credentials_are_one_line_and_never_printed() -> None:
+    credentials = ClientCredentials.parse("sa_dev_x_01234567:ars_s3cret\n")
+
+    assert (credentials.client_id, credentials.client_secret) == ("sa_dev_x_01234567", "ars_s3cret")
+    assert "s3cret" not in f"{credentials!r} {credentials}"
+    with pytest.raises(ValueError, match="client_id:client_secret"):
+        ClientCredentials.parse("nothing")
