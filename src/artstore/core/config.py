@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artstore.core.capacity import CapacityThresholds
 from artstore.core.logging import LogFormat, LogLevel
+from artstore.core.modes import Mode
 from artstore.core.spec import ConfigurationError
 from artstore.core.validation import describe
 
@@ -101,9 +102,7 @@ class ElementSettings(RoleSettings):
         ),
     ] = "se-01"
     name: Annotated[str, Field(max_length=100, description="A name for people.")] = "storage element"
-    mode: Annotated[
-        Literal["edit", "rw", "ro", "ar"], Field(description="Mode of a new root; later the root knows it.")
-    ] = "edit"
+    mode: Annotated[Mode, Field(description="Mode of a new root; later the root knows it.")] = "edit"
     priority: Annotated[int, Field(ge=0, description="Lower is filled first.")] = 100
     max_file_size: Annotated[int, Field(ge=1, description="Largest file, in bytes.")] = 1024 * GIB
     max_attributes_size: Annotated[

@@ -186,7 +186,12 @@ async def test_an_issuer_that_comes_back_is_asked_again(peer: Peer, client: Role
 
 @pytest.mark.parametrize(
     ("what", "error"),
-    [("garbage", UpstreamError), ("crash", UpstreamError), ("busy", UnavailableError), ("cut", UpstreamError)],
+    [
+        ("garbage", UpstreamError),
+        ("crash", UpstreamError),
+        ("busy", UnavailableError),
+        ("cut", UpstreamError),
+    ],
 )
 async def test_a_role_that_fails_is_told_by_kind(
     peer: Peer, client: RoleClient, what: str, error: type[Exception]
