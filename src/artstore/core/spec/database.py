@@ -93,12 +93,23 @@ class SearchIndex(Protocol):
 
     @abstractmethod
     def match_sql(self, query: str, mode: TextMode) -> tuple[str, Parameters] | None:
-        """A sub-select of the matching ``row_id``s, and its parameters.
+        """A statement that gives the ``row_id`` of every matching document, and its parameters.
 
         ``fulltext``: every word of ``query`` occurs in the document in some inflected form, in any
-        order. ``partial``: ``query`` occurs as a substring, case-insensitively. The statement is
-        usable as ``row_id IN (<sql>)`` and yields rows newest first when ordered by ``row_id DESC``
-        without an unbounded sort. ``None`` when the query has nothing to look for.
+        order. ``partial``: ``query`` occurs as a substring, case-insensitively; one of one or two
+        characters is looked for in the newest documents only. ``None`` when the query has nothing to
+        look for. Parameters are named ``text_…``, so that they can be merged with others.
+
+        However many documents match, only the newest are read by::
+
+            SELECT … FROM (<sql>) AS matches CROSS JOIN files
+            WHERE files.row_id = matches.row_id AND … ORDER BY matches.row_id DESC LIMIT :limit
+
+        and any other order is kept cheap by bounding the candidates first::
+
+            FROM (SELECT row_id FROM (<sql>) AS newest ORDER BY row_id DESC LIMIT :candidates) AS matches
+
+        ``row_id IN (<sql>)`` is as right, but reads every match.
         """
         ...
 
@@ -111,7 +122,7 @@ class SearchIndex(Protocol):
 
     @abstractmethod
     def highlight(self, query: str, text: str) -> str | None:
-        """A fragment of ``text`` of at most 200 characters around the first matching word.
+        """At most 200 characters of ``text`` around the first matching word.
 
         Matching words stand between ``<mark>`` and ``</mark>``; everything else is HTML-escaped.
         ``None`` when no word matches.

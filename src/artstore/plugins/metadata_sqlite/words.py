@@ -51,9 +51,10 @@ def query_stems(query: str) -> list[str]:
     return list(dict.fromkeys(_stem(_fold(word.group())) for word in words(normalized(query))))
 
 
-def stems_of(word: str) -> list[str]:
+@lru_cache(maxsize=16_384)
+def stems_of(word: str) -> tuple[str, ...]:
     """The stem of ``word`` and of its parts: AnnualReport2024 is found by annual, by report and by 2024."""
-    return [_stem(_fold(each)) for each in (word, *_parts(word))]
+    return tuple(_stem(_fold(each)) for each in (word, *_parts(word)))
 
 
 def _parts(word: str) -> list[str]:
@@ -66,7 +67,6 @@ def _fold(text: str) -> str:
     return text.casefold().replace("ё", "е")
 
 
-@lru_cache(maxsize=16_384)
 def _stem(word: str) -> str:
     if _RUSSIAN.fullmatch(word):
         return _stemmers.russian(word)
