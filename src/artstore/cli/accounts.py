@@ -1,0 +1,145 @@
+"""`artstore service-account`: the applications that may use the cluster."""
+
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
+from artstore.cli.output import JsonOption, console, errors, print_json, print_table
+from artstore.core.client.roles import parse
+from artstore.core.scopes import AccountRole
+from artstore.core.spec import ConfigurationError, NotFoundError
+from artstore.core.validation import invalid_request
+from artstore.services.admin.service_accounts import (
+    AccountPage,
+    AccountView,
+    AccountWithSecret,
+    NewServiceAccount,
+    SecretRotation,
+)
+
+M = TypeVar("M", bound=BaseModel)
+
+app: Final = typer.Typer(no_args_is_help=True, help="Create, list, rotate and delete service accounts.")
+
+PATH: Final = "/api/v1/service-accounts"
+PAGE_SIZE: Final = 1000
+AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Name, client id or id.")]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the application is called.")],
+    role: Annotated[AccountRole | None, typer.Option(help="What it may do.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="A scope it has beyond its role; may be repeated.")
+    ] = None,
+    description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    expires_in_days: Annotated[int, typer.Option(help="Days its secret is good; 0 for ever.")] = 90,
+    json: JsonOption = False,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Create an account. Its secret is shown this once."""
+    account = _validated(
+        NewServiceAccount,
+        {
+            "name": name,
+            "role": role,
+            "scopes": scope or [],
+            "description": description,
+            "expires_in_days": expires_in_days,
+        },
+    )
+    made = with_archive(data, profile, lambda archive: _send(archive, PATH, account))
+    _print_secret(made, as_json=json)
+
+
+@app.command(name="list")
+def list_accounts(json: JsonOption = False, data: DataOption = None, profile: ProfileOption = None) -> None:
+    """List the accounts."""
+    accounts = with_archive(data, profile, _all)
+    if json:
+        print_json(accounts)
+        return
+    rows = [
+        (each.name, each.client_id, each.role or "", each.status, "system" if each.is_system else "")
+        for each in accounts
+    ]
+    print_table(("name", "client id", "role", "status", ""), rows)
+
+
+@app.command()
+def rotate(
+    account: AccountArgument,
+    grace_seconds: Annotated[int, typer.Option(help="Seconds for which the present secret stays good.")] = 0,
+    json: JsonOption = False,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Give an account a new secret, which is shown this once."""
+    rotation = _validated(SecretRotation, {"grace_seconds": grace_seconds})
+
+    async def send(archive: Archive) -> AccountWithSecret:
+        found = await _find(archive, account)
+        return await _send(archive, f"{PATH}/{found.id}/rotate-secret", rotation)
+
+    _print_secret(with_archive(data, profile, send), as_json=json)
+
+
+@app.command()
+def delete(
+    account: AccountArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Delete an account; its tokens end with their lifetime."""
+    if not yes:
+        typer.confirm(f"Delete the account {account}?", abort=True, err=True)
+
+    async def send(archive: Archive) -> None:
+        found = await _find(archive, account)
+        async with archive.client.request("DELETE", await archive.url("admin", f"{PATH}/{found.id}")):
+            console.print(f"deleted {found.client_id}", markup=False)
+
+    with_archive(data, profile, send)
+
+
+async def _send(archive: Archive, path: str, body: BaseModel) -> AccountWithSecret:
+    return parse(AccountWithSecret, await archive.client.post(await archive.url("admin", path), body))
+
+
+async def _all(archive: Archive) -> list[AccountView]:
+    accounts: list[AccountView] = []
+    while True:
+        url = await archive.url("admin", f"{PATH}?limit={PAGE_SIZE}&offset={len(accounts)}")
+        page = await archive.client.get(url, AccountPage)
+        accounts += page.items
+        if not page.has_more:
+            return accounts
+
+
+async def _find(archive: Archive, account: str) -> AccountView:
+    for each in await _all(archive):
+        if account in (each.name, each.client_id, str(each.id)):
+            return each
+    raise NotFoundError(f"there is no account {account}; `artstore service-account list` shows them")
+
+
+def _validated(model: type[M], values: dict[str, Any]) -> M:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigurationError(invalid_request(error, model).detail) from None
+
+
+def _print_secret(account: AccountWithSecret, *, as_json: bool) -> None:
+    if as_json:
+        print_json(account)
+        return
+    print_table(
+        ("client id", "client secret"), [(account.client_id, account.client_secret or "kept as a secret")]
+    )
+    errors.print("The secret is not shown again: keep it now.")
