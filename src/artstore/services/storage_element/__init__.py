@@ -1,0 +1,15 @@
+"""The storage element role: keeps files, each with its sidecar, and tells others what changed."""
+
+from typing import Final
+
+from artstore.core.app import Resource, Role
+from artstore.services.storage_element.keys import ELEMENT
+from artstore.services.storage_element.opening import open_element
+from artstore.services.storage_element.routes import OPERATIONS
+
+ROLE: Final = Role(
+    name="element",
+    title="ArtStore storage element",
+    operations=OPERATIONS,
+    resources=(Resource(ELEMENT, open_element),),
+)

@@ -1,0 +1,143 @@
+"""The catalog of an element: answers quickly what the sidecars say, and numbers every change."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final, Self, cast
+from uuid import UUID
+
+from artstore.core.attributes import FileStatus
+from artstore.core.journal import Operation
+from artstore.core.spec import Database, Parameters, Row
+from artstore.core.stores.rows import integer, text
+from artstore.services.storage_element.catalog_records import (
+    Change,
+    Committed,
+    Intent,
+    IntentOperation,
+    IntentOutcome,
+)
+from artstore.services.storage_element.catalog_writer import CatalogState, CatalogWriter
+
+_GET: Final = (
+    "SELECT f.storage_key, f.attributes, f.attributes_digest, f.status, j.sequence, j.time, j.operation"
+    " FROM catalog_files AS f JOIN catalog_journal AS j ON j.sequence = f.sequence"
+    " WHERE f.file_id = :file_id"
+)
+_LIST: Final = (
+    "SELECT attributes FROM catalog_files WHERE status = 'active' AND file_id > :after"
+    " ORDER BY file_id LIMIT :limit OFFSET :offset"
+)
+_JOURNAL: Final = (
+    "SELECT j.sequence, j.time, j.operation, j.file_id, j.attributes_digest, f.attributes"
+    " FROM catalog_journal AS j LEFT JOIN catalog_files AS f ON f.file_id = j.file_id"
+    " WHERE j.sequence > :after ORDER BY j.sequence LIMIT :limit"
+)
+_POSITION: Final = (
+    "SELECT COALESCE((SELECT MAX(sequence) FROM catalog_journal), 0) AS last_sequence,"
+    " COALESCE((SELECT MAX(transaction_id) FROM catalog_wal), 0) AS last_transaction,"
+    " (SELECT COUNT(*) FROM catalog_files WHERE status = 'active') AS file_count"
+)
+_PENDING: Final = (
+    "SELECT transaction_id, operation, file_id, storage_key FROM catalog_wal WHERE status = 'pending'"
+    " ORDER BY transaction_id"
+)
+
+
+class Catalog:
+    """Files, journal and write-ahead log of one element, which is its only writer."""
+
+    def __init__(self, database: Database, state: CatalogState, *, epoch: str) -> None:
+        self.epoch = epoch
+        self._database = database
+        self._state = state
+        self._writer = CatalogWriter(database, state)
+
+    @classmethod
+    async def load(cls, database: Database, *, epoch: str) -> Self:
+        """The catalog as it was left."""
+        position = await database.fetch_one(_POSITION)
+        assert position is not None, "a statement without FROM has one row"
+        pending = [_intent(row) for row in await database.fetch_all(_PENDING)]
+        state = CatalogState(
+            last_sequence=integer(position, "last_sequence"),
+            last_transaction=integer(position, "last_transaction"),
+            file_count=integer(position, "file_count"),
+            pending={intent.file_id: intent for intent in pending},
+        )
+        return cls(database, state, epoch=epoch)
+
+    @property
+    def last_sequence(self) -> int:
+        """The newest position of the journal."""
+        return self._state.last_sequence
+
+    @property
+    def file_count(self) -> int:
+        """How many files there are, without deleted ones."""
+        return self._state.file_count
+
+    @property
+    def pending(self) -> Mapping[UUID, Intent]:
+        """Intents that are not finished, by file."""
+        return self._state.pending
+
+    @property
+    def changed(self) -> asyncio.Event:
+        """Set by the next change, and then replaced by another event."""
+        return self._state.changed
+
+    async def get(self, file_id: UUID) -> Committed | None:
+        """What is known of a file, deleted ones included."""
+        row = await self._database.fetch_one(_GET, {"file_id": str(file_id)})
+        return None if row is None else _committed(row, file_id)
+
+    async def list(self, *, after: str, limit: int, offset: int) -> Sequence[str]:
+        """Sidecars, as JSON, of the files that are not deleted, in the order of their ids."""
+        parameters: Parameters = {"after": after, "limit": limit, "offset": offset}
+        return [text(row, "attributes") for row in await self._database.fetch_all(_LIST, parameters)]
+
+    async def journal(self, *, after: int, limit: int) -> Sequence[Row]:
+        """Entries after a position: the fields of a ``JournalEntry``, ``attributes`` as JSON."""
+        return await self._database.fetch_all(_JOURNAL, {"after": after, "limit": limit})
+
+    async def begin(self, operation: IntentOperation, file_id: UUID, key: str) -> Intent:
+        """Log what is about to be done to a file."""
+        return await self._writer.begin(operation, file_id, key)
+
+    async def record(self, change: Change, *, finishes: Intent | None = None) -> Committed:
+        """Index a sidecar that is in place, journal it and finish its intent, in one transaction."""
+        return await self._writer.record(change, finishes=finishes)
+
+    async def finish(self, intent: Intent, outcome: IntentOutcome) -> None:
+        """Log how an intent ended that changed nothing, or whose change is recorded."""
+        await self._writer.finish(intent, outcome)
+
+    async def probe(self) -> str:
+        """Whether the database answers."""
+        await self._database.fetch_one("SELECT 1 AS answer")
+        return f"{self.file_count} files, position {self.last_sequence}"
+
+    async def close(self) -> None:
+        """Wait until everything is written."""
+        await self._writer.close()
+
+
+def _committed(row: Row, file_id: UUID) -> Committed:
+    change = Change(
+        operation=cast("Operation", text(row, "operation")),
+        file_id=file_id,
+        key=text(row, "storage_key"),
+        sidecar=text(row, "attributes").encode(),
+        digest=text(row, "attributes_digest"),
+        status=cast("FileStatus", text(row, "status")),
+    )
+    return Committed(change, integer(row, "sequence"), text(row, "time"))
+
+
+def _intent(row: Row) -> Intent:
+    return Intent(
+        integer(row, "transaction_id"),
+        cast("IntentOperation", text(row, "operation")),
+        UUID(text(row, "file_id")),
+        text(row, "storage_key"),
+    )

@@ -1,0 +1,105 @@
+"""Opens the catalog: recovers what was interrupted, or builds it again when it cannot be trusted."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from artstore.core.attribute_fields import format_timestamp
+from artstore.core.logging import get_logger
+from artstore.core.spec import ConfigurationError, Database, StorageBackend
+from artstore.services.storage_element.catalog import Catalog
+from artstore.services.storage_element.catalog_schema import FORMAT, read_meta, write_meta
+from artstore.services.storage_element.identity import Identity
+from artstore.services.storage_element.metrics import ElementMetrics
+from artstore.services.storage_element.rebuild import rebuild
+from artstore.services.storage_element.recovery import Recovery
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_log: Final = get_logger("element")
+
+
+@asynccontextmanager
+async def open_catalog(
+    database: Database, storage: StorageBackend, identity: Identity, metrics: ElementMetrics
+) -> AsyncGenerator[Catalog, None]:
+    """The catalog of the root, complete and ready to be written.
+
+    The catalog is written without waiting for the disk, since it can be lost. So after a power cut it
+    may lack what was acknowledged last. Therefore each start leaves its number in the catalog, and then,
+    durably, in the identity of the root; a clean stop is noted; what does not add up is built again.
+
+    Raises:
+        ConfigurationError: the catalog is another element's.
+    """
+    boot = await asyncio.to_thread(_boot_id)
+    meta = await read_meta(database)
+    _check_owner(meta, identity)
+    if _is_of_root(meta, identity):
+        await _recover(database, storage, metrics, epoch=meta["epoch"])
+    if not _is_trustworthy(meta, identity, boot=boot):
+        _log.info("catalog_rebuild_started", reason="new" if not meta else "may lack what was stored last")
+        metrics.sidecars_unreadable.set((await rebuild(storage, database)).unreadable)
+        meta = {"epoch": uuid.uuid4().hex}
+    running = _meta(identity, epoch=meta["epoch"], boot=boot)
+    await write_meta(database, running)
+    catalog = await Catalog.load(database, epoch=meta["epoch"])
+    try:
+        yield catalog
+    finally:
+        await catalog.close()
+        await write_meta(database, {**running, "stopped": "cleanly"})
+
+
+def _meta(identity: Identity, *, epoch: str, boot: str) -> dict[str, str]:
+    return {
+        "format": FORMAT,
+        "epoch": epoch,
+        "element_id": identity.element_id,
+        "root_created_at": format_timestamp(identity.created_at),
+        "starts": str(identity.starts + 1),
+        "boot": boot,
+    }
+
+
+def _check_owner(meta: Mapping[str, str], identity: Identity) -> None:
+    owner = meta.get("element_id", identity.element_id)
+    if owner != identity.element_id:
+        raise ConfigurationError(
+            f"the catalog belongs to element {owner}, not to {identity.element_id}: "
+            f"choose another database in [catalog], or delete this one"
+        )
+
+
+def _is_of_root(meta: Mapping[str, str], identity: Identity) -> bool:
+    """Whether it is a catalog of this very root, in the format of this release."""
+    created_at = format_timestamp(identity.created_at)
+    return meta.get("format") == FORMAT and meta["root_created_at"] == created_at
+
+
+def _is_trustworthy(meta: Mapping[str, str], identity: Identity, *, boot: str) -> bool:
+    """Whether it has all that the last start of this root wrote to it."""
+    if not _is_of_root(meta, identity) or int(meta["starts"]) < identity.starts:
+        return False
+    # A process that was killed leaves what it wrote to the kernel; a machine that went down does not.
+    return meta.get("stopped") == "cleanly" or (boot != "" and meta["boot"] == boot)
+
+
+async def _recover(
+    database: Database, storage: StorageBackend, metrics: ElementMetrics, *, epoch: str
+) -> None:
+    catalog = await Catalog.load(database, epoch=epoch)
+    recovery = Recovery(storage, catalog, metrics)
+    for intent in list(catalog.pending.values()):
+        await recovery.settle(intent)
+    await catalog.close()
+
+
+def _boot_id() -> str:
+    """What the kernel calls its present run; nothing where it has no name for it."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,87 @@
+"""What the catalog keeps: intents before a change, and what was committed."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final, Literal, Self
+from uuid import UUID
+
+from artstore.core.attributes import FileAttributes, FileStatus
+from artstore.core.journal import Operation
+from artstore.core.naming import SIDECAR_SUFFIX
+from artstore.core.spec import NotFoundError
+
+IntentOperation = Literal["file_create", "file_update", "file_delete"]
+IntentOutcome = Literal["committed", "rolled_back"]
+
+_COUNT_CHANGES: Final[dict[Operation, int]] = {"create": 1, "update": 0, "delete": -1}
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A row of the write-ahead log: something is being done to the file whose data is at ``key``."""
+
+    transaction_id: int
+    operation: IntentOperation
+    file_id: UUID
+    key: str
+
+    @property
+    def sidecar_key(self) -> str:
+        return self.key + SIDECAR_SUFFIX
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A sidecar that is in place and that the catalog is to know.
+
+    ``sidecar`` is its canonical JSON and ``digest`` the SHA-256 of that.
+    """
+
+    operation: Operation
+    file_id: UUID
+    key: str
+    sidecar: bytes
+    digest: str
+    status: FileStatus
+
+    @classmethod
+    def of(cls, operation: Operation, attributes: FileAttributes, *, key: str, sidecar: bytes) -> Self:
+        """The change that put ``sidecar``, which is ``attributes`` as JSON, beside the data at ``key``."""
+        digest = hashlib.sha256(sidecar).hexdigest()
+        return cls(operation, attributes.file_id, key, sidecar, digest, attributes.status)
+
+    @property
+    def count_change(self) -> int:
+        """By how much it changes the number of files."""
+        return _COUNT_CHANGES[self.operation]
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the catalog knows of a file: its newest change, and where that is in the journal.
+
+    ``time`` is RFC 3339 text.
+    """
+
+    change: Change
+    sequence: int
+    time: str
+
+    def attributes(self) -> FileAttributes:
+        """The sidecar, parsed. What the catalog holds was valid when it was put there."""
+        return FileAttributes.from_json(self.change.sidecar, limit=len(self.change.sidecar))
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.change.status == "deleted"
+
+
+def existing(known: Committed | None, file_id: UUID) -> Committed:
+    """What is known of a file that is there.
+
+    Raises:
+        NotFoundError: it never was, or is deleted.
+    """
+    if known is None or known.is_deleted:
+        raise NotFoundError(f"there is no file {file_id}")
+    return known

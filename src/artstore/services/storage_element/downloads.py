@@ -1,0 +1,52 @@
+"""Serves the data of a file, or says that it is damaged; never anything else in its place."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from aiohttp import web
+
+from artstore.core.http.downloads import Representation, serve_download
+from artstore.core.spec import (
+    ByteRange,
+    CorruptedError,
+    NotFoundError,
+    RangeNotSatisfiableError,
+    StorageReader,
+)
+from artstore.services.storage_element.catalog_records import existing
+from artstore.services.storage_element.element import Element
+
+
+async def download(request: web.Request, element: Element, file_id: UUID) -> web.StreamResponse:
+    """Answer GET or HEAD of the data.
+
+    Raises:
+        ModeNotAllowedError: the data must be restored first.
+        NotFoundError: there is no such file.
+        CorruptedError: its data is missing or has another size.
+    """
+    element.check("read")
+    known = existing(await element.catalog.get(file_id), file_id)
+    attributes = known.attributes()
+    key = known.change.key
+
+    @asynccontextmanager
+    async def opened(byte_range: ByteRange | None) -> AsyncGenerator[StorageReader, None]:
+        try:
+            async with element.storage.get(key, byte_range=byte_range) as reader:
+                yield reader
+        except (NotFoundError, RangeNotSatisfiableError) as error:
+            raise CorruptedError(f"the data of file {file_id} is missing or too short") from error
+
+    paths = element.storage.capabilities.local_paths
+    served = Representation(
+        size=attributes.file_size,
+        sha256=attributes.checksum,
+        content_type=attributes.content_type,
+        filename=attributes.original_filename,
+        modified_at=attributes.created_at,
+        open=opened,
+        path=None if paths is None else paths.path(key),
+    )
+    return await serve_download(request, served)

@@ -1,0 +1,73 @@
+"""A storage element at work: what every use case is given."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from artstore.core import modes
+from artstore.core.config import ElementSettings
+from artstore.core.exchange import Capacity
+from artstore.core.modes import Mode, Operation
+from artstore.core.spec import StorageBackend
+from artstore.services.storage_element.catalog import Catalog
+from artstore.services.storage_element.catalog_records import Committed
+from artstore.services.storage_element.identity import Identity
+from artstore.services.storage_element.locks import FileLocks
+from artstore.services.storage_element.metrics import ElementMetrics
+from artstore.services.storage_element.recovery import Recovery
+from artstore.services.storage_element.room import Room
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element on one root."""
+
+    identity: Identity
+    settings: ElementSettings
+    storage: StorageBackend
+    storage_type: str
+    catalog: Catalog
+    room: Room
+    locks: FileLocks
+    recovery: Recovery
+    metrics: ElementMetrics
+
+    @asynccontextmanager
+    async def changing(self, file_id: UUID) -> AsyncGenerator[Committed | None, None]:
+        """What is known of a file that nobody else changes meanwhile.
+
+        An earlier change that was interrupted, and could not be settled then, is settled now.
+        """
+        async with self.locks[file_id]:
+            if (leftover := self.catalog.pending.get(file_id)) is not None:
+                await self.recovery.settle(leftover)
+            yield await self.catalog.get(file_id)
+
+    @property
+    def element_id(self) -> str:
+        return self.identity.element_id
+
+    @property
+    def mode(self) -> Mode:
+        return self.identity.mode
+
+    @property
+    def max_file_size(self) -> int:
+        """Bytes: what is configured, or less where the storage takes less."""
+        limit = self.storage.capabilities.max_object_size
+        return self.settings.max_file_size if limit is None else min(limit, self.settings.max_file_size)
+
+    async def look_at_space(self) -> Capacity:
+        """The space as it is now; metrics show it too."""
+        capacity = await self.room.refresh()
+        self.metrics.show_capacity(capacity)
+        return capacity
+
+    def check(self, operation: Operation) -> None:
+        """Refuse what the mode does not allow.
+
+        Raises:
+            ModeNotAllowedError: naming the element, the mode and the operation.
+        """
+        modes.check(self.mode, operation, element_id=self.element_id)

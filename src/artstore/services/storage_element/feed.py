@@ -1,0 +1,26 @@
+"""The journal as a change feed: pages, and a long poll for whoever has read to its end."""
+
+import asyncio
+from contextlib import suppress
+
+from artstore.services.storage_element.catalog import Catalog
+
+
+async def wait_beyond(catalog: Catalog, sequence: int, *, patience: float, stopping: asyncio.Event) -> None:
+    """Return when the journal goes beyond ``sequence``, after ``patience`` seconds, or when ``stopping``.
+
+    Whoever asks beyond the end of the journal read it in another epoch and must learn that at once.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(patience):
+            while catalog.last_sequence == sequence and not stopping.is_set():
+                await _first_of(catalog.changed, stopping)
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()

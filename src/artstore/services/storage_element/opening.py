@@ -1,0 +1,111 @@
+"""Opens a storage element: whose root it is, what is free, what was interrupted; then looks after it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from artstore.core.capacity import DEFAULT_THRESHOLDS
+from artstore.core.config import Settings
+from artstore.core.keys import CATALOG, HEALTH, METRICS, SETTINGS, STORAGE
+from artstore.core.logging import get_logger
+from artstore.core.spec import ArtStoreError, ConfigurationError, StorageBackend
+from artstore.services.storage_element.catalog_opening import open_catalog
+from artstore.services.storage_element.catalog_records import Intent
+from artstore.services.storage_element.element import Element
+from artstore.services.storage_element.identity import count_start, open_identity
+from artstore.services.storage_element.locks import FileLocks
+from artstore.services.storage_element.metrics import ElementMetrics
+from artstore.services.storage_element.recovery import Recovery
+from artstore.services.storage_element.room import Room
+
+UPKEEP_INTERVAL: Final = 5.0
+"""Seconds between two looks at the free space and at what was left pending."""
+_log: Final = get_logger("element")
+
+
+@asynccontextmanager
+async def open_element(app: web.Application) -> AsyncGenerator[Element, None]:
+    """The element of ``app``, recovered and ready to serve.
+
+    Raises:
+        ConfigurationError: the storage or the catalog is not fit, or another element's.
+    """
+    settings, storage = app[SETTINGS], app[STORAGE]
+    _require_abilities(storage, settings)
+    identity = await open_identity(storage, settings.element)
+    metrics = ElementMetrics(app[METRICS].registry)
+    async with open_catalog(app[CATALOG], storage, identity, metrics) as catalog:
+        identity = await count_start(storage, identity)
+        thresholds = settings.element.capacity or DEFAULT_THRESHOLDS[identity.mode]
+        element = Element(
+            identity=identity,
+            settings=settings.element,
+            storage=storage,
+            storage_type=settings.storage.type,
+            catalog=catalog,
+            room=Room(storage, thresholds),
+            locks=FileLocks(),
+            recovery=Recovery(storage, catalog, metrics),
+            metrics=metrics,
+        )
+        await element.look_at_space()
+        _report(app, element)
+        async with asyncio.TaskGroup() as tasks:
+            upkeep = tasks.create_task(_upkeep(element))
+            try:
+                yield element
+            finally:
+                upkeep.cancel()
+
+
+def _require_abilities(storage: StorageBackend, settings: Settings) -> None:
+    """Without atomic objects a crash could leave half a file that looks whole."""
+    if not storage.capabilities.atomic_put:
+        raise ConfigurationError(
+            f"the element role needs a storage with atomic_put, which {settings.storage.type} has not: "
+            f"choose another type in [storage]"
+        )
+    if not storage.capabilities.durable_put:
+        _log.warning("storage_not_durable", storage=settings.storage.type)
+
+
+def _report(app: web.Application, element: Element) -> None:
+    """Let health and metrics see the element."""
+    catalog = element.catalog
+    app[HEALTH].add("storage", lambda: _probe_storage(element))
+    app[HEALTH].add("catalog", catalog.probe)
+    element.metrics.watch(
+        files=lambda: catalog.file_count,
+        journal_position=lambda: catalog.last_sequence,
+        wal_pending=lambda: len(catalog.pending),
+    )
+
+
+async def _probe_storage(element: Element) -> str:
+    capacity = await element.look_at_space()
+    free = "" if capacity.free is None else f", {capacity.free} bytes free"
+    return f"{capacity.status}{free}"
+
+
+async def _upkeep(element: Element) -> None:
+    while True:
+        await asyncio.sleep(UPKEEP_INTERVAL)
+        try:
+            await element.look_at_space()
+        except ArtStoreError as error:
+            _log.warning("storage_not_seen", reason=error.detail)
+        for intent in list(element.catalog.pending.values()):
+            await _settle_leftover(element, intent)
+
+
+async def _settle_leftover(element: Element, intent: Intent) -> None:
+    """What is locked is under way and no leftover."""
+    lock = element.locks[intent.file_id]
+    if lock.locked():
+        return
+    async with lock:
+        if element.catalog.pending.get(intent.file_id) is intent:
+            await element.recovery.try_to_settle(intent)

@@ -1,0 +1,192 @@
+"""Stores a file: room, intent, data, sidecar, catalog, in this order, and nothing is kept of a failure."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from artstore.core.attribute_fields import DEFAULT_CONTENT_TYPE
+from artstore.core.attributes import FileAttributes
+from artstore.core.config import MIB
+from artstore.core.content_type import HEAD_SIZE, sniff
+from artstore.core.naming import storage_name
+from artstore.core.spec import (
+    AlreadyExistsError,
+    ChecksumMismatchError,
+    ContentTooLargeError,
+    IncompleteBodyError,
+    ObjectInfo,
+)
+from artstore.core.upload_attributes import UploadAttributes
+from artstore.core.validation import invalid_request
+from artstore.services.storage_element.catalog_records import Change, Committed
+from artstore.services.storage_element.element import Element
+from artstore.services.storage_element.room import Reservation
+from artstore.services.storage_element.small_objects import put_small
+
+HASH_BATCH: Final = MIB
+"""Bytes that are hashed in one job of a worker thread."""
+
+_NOT_YET_KNOWN: Final = "0" * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Creator:
+    """In whose name a file is stored."""
+
+    id: str
+    username: str
+    fullname: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that is being received. ``size`` is its exact length in bytes where that was declared."""
+
+    file_id: UUID
+    attributes: UploadAttributes
+    creator: Creator
+    size: int | None
+    body: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of an upload of ``size`` bytes: a new file, or the same one that was there."""
+
+    committed: Committed
+    is_new: bool
+    size: int
+
+
+async def store(element: Element, upload: Upload) -> Stored:
+    """Store ``upload``, or find that it is stored already.
+
+    Raises:
+        ModeNotAllowedError: the element takes no files.
+        AlreadyExistsError: the id has other content, or was deleted.
+        ChecksumMismatchError: the body has another digest than declared.
+        IncompleteBodyError: the body is not as long as declared.
+        ContentTooLargeError: the body or the sidecar exceeds its limit.
+        InvalidRequestError: the creator's name breaks a rule.
+        InsufficientStorageError: no room.
+    """
+    element.check("create")
+    if upload.size is not None and upload.size > element.max_file_size:
+        raise ContentTooLargeError(limit=element.max_file_size)
+    async with element.changing(upload.file_id) as known:
+        if known is None:
+            return await _create(element, upload)
+        size = await _require_same(upload, known)
+        return Stored(known, is_new=False, size=size)
+
+
+async def _create(element: Element, upload: Upload) -> Stored:
+    draft = _draft(upload)
+    draft.to_json(limit=element.settings.max_attributes_size)  # refused before a byte is stored
+    key = draft.storage_key
+    with await element.room.reserve(upload.size) as room:
+        async with element.recovery.intent("file_create", upload.file_id, key) as intent:
+            head = bytearray()
+            body = _watched(upload.body, room, head)
+            data = await element.storage.put(key, body, size=upload.size, sha256=upload.attributes.checksum)
+            attributes = _completed(draft, data, head)
+            sidecar = attributes.to_json(limit=element.settings.max_attributes_size)
+            room.use(len(sidecar))
+            await put_small(element.storage, intent.sidecar_key, sidecar)
+            change = Change.of("create", attributes, key=key, sidecar=sidecar)
+            committed = await element.catalog.record(change, finishes=intent)
+            return Stored(committed, is_new=True, size=data.size)
+
+
+def _draft(upload: Upload) -> FileAttributes:
+    """All that is known before the body is; the type is left open when nobody said it."""
+    now = datetime.now(UTC)
+    said, creator = upload.attributes, upload.creator
+    name = storage_name(
+        said.original_filename, username=creator.username, created_at=now, file_id=upload.file_id
+    )
+    try:
+        return FileAttributes(
+            file_id=upload.file_id,
+            original_filename=said.original_filename,
+            storage_filename=name.filename,
+            storage_path=name.directory,
+            file_size=0,
+            content_type=said.content_type or DEFAULT_CONTENT_TYPE,
+            checksum=_NOT_YET_KNOWN,
+            created_at=now,
+            updated_at=now,
+            created_by_id=creator.id,
+            created_by_username=creator.username,
+            created_by_fullname=creator.fullname,
+            description=said.description,
+            tags=said.tags,
+            retention=said.retention(created_at=now),
+            custom_attributes=said.custom_attributes,
+        )
+    except ValidationError as error:
+        raise invalid_request(error, FileAttributes) from None
+
+
+async def _watched(
+    body: AsyncIterator[bytes], room: Reservation, head: bytearray
+) -> AsyncGenerator[bytes, None]:
+    """The body on its way to the storage: takes its room, and leaves its first bytes in ``head``."""
+    async for chunk in body:
+        room.use(len(chunk))
+        if len(head) < HEAD_SIZE:
+            head += chunk[: HEAD_SIZE - len(head)]
+        yield chunk
+
+
+def _completed(draft: FileAttributes, data: ObjectInfo, head: bytearray) -> FileAttributes:
+    """Not validated again: what is added is our own."""
+    known: dict[str, object] = {"file_size": data.size, "checksum": data.sha256}
+    if draft.content_type == DEFAULT_CONTENT_TYPE:
+        known["content_type"] = sniff(bytes(head), draft.original_filename)
+    return draft.model_copy(update=known)
+
+
+async def _require_same(upload: Upload, known: Committed) -> int:
+    """Read the body to its end to see whether it is what is stored, unless its headers tell; its size.
+
+    A deleted file's id is not given again: whoever holds it must not find other content under it.
+    """
+    if known.is_deleted:
+        raise AlreadyExistsError(f"file {upload.file_id} was deleted: upload under a new id")
+    stored = known.attributes()
+    other = AlreadyExistsError(f"file {upload.file_id} exists with other content: upload under a new id")
+    if upload.size not in (None, stored.file_size) or upload.attributes.checksum not in (
+        None,
+        stored.checksum,
+    ):
+        raise other
+    size, sha256 = await _measure(upload.body)
+    if upload.size not in (None, size):
+        raise IncompleteBodyError(f"the body has {size} of the {upload.size} bytes declared")
+    if upload.attributes.checksum not in (None, sha256):
+        raise ChecksumMismatchError(declared=upload.attributes.checksum, computed=sha256)
+    if sha256 != stored.checksum:
+        raise other
+    return size
+
+
+async def _measure(body: AsyncIterator[bytes]) -> tuple[int, str]:
+    """Length and SHA-256, hashed where it does not hold up other requests."""
+    size = 0
+    digest = hashlib.sha256()
+    batch = bytearray()
+    async for chunk in body:
+        size += len(chunk)
+        batch += chunk
+        if len(batch) >= HASH_BATCH:
+            await asyncio.to_thread(digest.update, batch)
+            batch = bytearray()
+    await asyncio.to_thread(digest.update, batch)
+    return size, digest.hexdigest()
