@@ -293,6 +293,19 @@ class TestOutages:
 
         assert (await keys.find("key-1")).key_size == 2048
 
+    async def test_after_an_outage_unknown_keys_are_refused_again(
+        self, issuer: IssuerServer, keys: IssuerKeys, clock: Clock
+    ) -> None:
+        issuer.says(b"", status=500)
+        with pytest.raises(UnavailableError):
+            await keys.find("unknown")
+        issuer.recovers()
+
+        clock.now += FAILURE_PAUSE
+
+        with pytest.raises(UnauthenticatedError):
+            await keys.find("unknown")
+
     async def test_known_keys_serve_through_an_outage(
         self, issuer: IssuerServer, keys: IssuerKeys, clock: Clock
     ) -> None:
@@ -453,9 +466,11 @@ class TestReadingKeySets:
             jwk("bad", rsa_key("bad")) | {"kid": ""},
             jwk("bad", rsa_key("bad")) | {"n": "!!!!"},
             jwk("bad", rsa_key("bad")) | {"n": ""},
+            jwk("bad", rsa_key("bad")) | {"n": "!!!!" + jwk("bad", rsa_key("bad"))["n"]},
             jwk("bad", rsa_key("bad")) | {"e": "AQ"},
             jwk("bad", rsa_key("bad")) | {"e": "AA"},
             jwk("bad", rsa_key("bad")) | {"e": "A"},
+            jwk("bad", rsa_key("bad")) | {"e": "_" * 21 + "w"},
             jwk("bad", rsa_key("bad")) | {"e": rsa_key("bad").public_key().public_numbers().n},
             jwk("bad", rsa.generate_private_key(public_exponent=65537, key_size=1024)),
             jwk("bad", rsa_key("bad")) | {"n": "_" * 3000},

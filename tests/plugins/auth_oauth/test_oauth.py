@@ -1,5 +1,6 @@
 """The OAuth authenticator proves its contract, remembers within bounds, and gives nothing away."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Mapping
@@ -234,6 +235,16 @@ class TestOpening:
         async with open_oauth(configured(mint, issuer), plugin_context("auth_oauth")) as authenticator:
             with pytest.raises(UnavailableError):
                 await authenticate(authenticator, mint())
+
+    async def test_closing_leaves_no_fetch_behind(self, mint: TokenMint, issuer: IssuerServer) -> None:
+        issuer.hangs()
+        async with open_oauth(configured(mint, issuer), plugin_context("auth_oauth")) as authenticator:
+            waiting = asyncio.create_task(authenticate(authenticator, mint()))
+            await asyncio.sleep(0.02)
+
+        await asyncio.wait([waiting])
+
+        assert waiting.cancelled()
 
     def test_it_is_introduced_as_oauth(self) -> None:
         [provider] = artstore_auth_providers()

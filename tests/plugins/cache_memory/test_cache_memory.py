@@ -2,7 +2,8 @@
 
 import asyncio
 import tracemalloc
-from contextlib import aclosing
+from collections.abc import Callable, Generator
+from contextlib import aclosing, contextmanager
 
 import pytest
 from hypothesis import given
@@ -31,6 +32,17 @@ class Clock:
 
 def memory_cache(*, max_entries: int = 10, clock: Clock | None = None) -> MemoryCache:
     return MemoryCache(plugin_context("cache_memory"), max_entries=max_entries, clock=clock or Clock())
+
+
+@contextmanager
+def traced_memory() -> Generator[Callable[[], int], None, None]:
+    """Gives a function that tells how many bytes more are allocated than on entering."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        yield lambda: tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
 
 
 class TestMemoryCache(CacheContract):
@@ -66,6 +78,18 @@ class TestBounds:
             await cache.set(key, b"value", ttl=60)
 
         assert [await cache.get(key) for key in ("a", "b", "c")] == [b"value", None, b"value"]
+
+    async def test_a_value_that_was_set_again_outlives_its_first_deadline(self) -> None:
+        clock = Clock()
+        cache = memory_cache(max_entries=2, clock=clock)
+        await cache.set("old", b"value", ttl=60)
+        await cache.set("again", b"value", ttl=1)
+        await cache.set("again", b"value", ttl=60)
+
+        clock.now = 2
+        await cache.set("new", b"value", ttl=60)
+
+        assert [await cache.get(key) for key in ("old", "again", "new")] == [None, b"value", b"value"]
 
     async def test_counters_are_bounded_like_values(self) -> None:
         cache = memory_cache(max_entries=2)
@@ -139,18 +163,13 @@ class TestExpiringEntries:
 
     def test_setting_one_key_over_and_over_takes_no_more_memory(self) -> None:
         entries: ExpiringEntries[int] = ExpiringEntries(10, Clock())
-        tracemalloc.start()
 
-        try:
-            before, _ = tracemalloc.get_traced_memory()
+        with traced_memory() as growth:
             for number in range(20_000):
                 entries.put("key", number, ttl=3600)
-            after, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
 
-        assert len(entries) == 1
-        assert after - before < 50_000
+            assert len(entries) == 1
+            assert growth() < 50_000
 
 
 class TestSubscribers:
@@ -198,6 +217,19 @@ class TestSubscribers:
             await cache.publish("news", b"for nobody")
 
         assert registry.get_sample_value(DROPPED) == 0
+
+    async def test_channels_without_subscribers_take_no_memory(self) -> None:
+        cache = memory_cache()
+
+        with traced_memory() as growth:
+            for number in range(2000):
+                async with aclosing(cache.subscribe(f"channel-{number}")) as messages:
+                    waiting = asyncio.create_task(anext(messages))
+                    await asyncio.sleep(0)
+                    await cache.publish(f"channel-{number}", b"message")
+                    await waiting
+
+            assert growth() < 100_000
 
 
 async def test_it_is_opened_with_the_configured_bound() -> None:

@@ -223,6 +223,19 @@ class TestOddFiles:
         assert second is not None
         assert second.version != first.version
 
+    async def test_a_replaced_file_is_another_version_even_with_the_old_ones_time(
+        self, secrets: FileSecrets, directory: Path
+    ) -> None:
+        first = await secrets.create("pepper", b"first")
+        time = os.stat(directory / "pepper").st_mtime_ns
+
+        await secrets.replace("pepper", b"other")
+        os.utime(directory / "pepper", ns=(time, time))
+        second = await secrets.get("pepper")
+
+        assert second is not None
+        assert second.version != first.version
+
 
 class TestWriting:
     async def test_nothing_but_the_secret_is_left_behind(self, secrets: FileSecrets, directory: Path) -> None:
