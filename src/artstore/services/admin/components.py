@@ -1,0 +1,84 @@
+"""The parts of an admin application, joined: what handlers and background jobs work with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from artstore.core.client.roles import RoleClient
+from artstore.core.config import Settings
+from artstore.core.metrics import Metrics
+from artstore.core.secrets import SecretsChain
+from artstore.core.spec import Database
+from artstore.core.stores.accounts import AccountsStore
+from artstore.core.stores.elements import ElementsStore
+from artstore.core.stores.files import FilesStore
+from artstore.core.stores.keys import KeysStore
+from artstore.services.admin.bootstrap import Bootstrap, required_secret
+from artstore.services.admin.client_authentication import ClientAuthenticator
+from artstore.services.admin.client_secrets import PEPPER, ClientSecrets
+from artstore.services.admin.element_watch import ElementWatch
+from artstore.services.admin.elements import ElementRegistry
+from artstore.services.admin.files import FileRegistry
+from artstore.services.admin.indexer import Indexer
+from artstore.services.admin.master_key import MASTER_KEY, MasterKey
+from artstore.services.admin.metrics import AdminMetrics
+from artstore.services.admin.service_accounts import AccountEnvironment, ServiceAccounts
+from artstore.services.admin.signing_keys import SigningKeys
+from artstore.services.admin.token_endpoint import TokenEndpoint
+from artstore.services.admin.tokens import TokenIssuer
+
+ENVIRONMENTS: Final[Mapping[str, AccountEnvironment]] = {"development": "dev", "production": "prod"}
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """Everything the admin role is made of."""
+
+    metrics: AdminMetrics
+    signing_keys: SigningKeys
+    tokens: TokenEndpoint
+    accounts: ServiceAccounts
+    elements: ElementRegistry
+    element_watch: ElementWatch
+    files: FileRegistry
+    indexer: Indexer
+
+
+async def make_components(
+    settings: Settings, *, secrets: SecretsChain, database: Database, client: RoleClient, metrics: Metrics
+) -> Components:
+    """Join the parts, with the keys and accounts that every start makes sure of.
+
+    Raises:
+        ConfigurationError: a secret is missing, too short, or not the one it was.
+    """
+    accounts, elements, files = AccountsStore(database), ElementsStore(database), FilesStore(database)
+    client_secrets = ClientSecrets(await required_secret(secrets, PEPPER))
+    signing_keys = SigningKeys(KeysStore(database), MasterKey(await required_secret(secrets, MASTER_KEY)))
+    await signing_keys.open()
+    environment = ENVIRONMENTS[settings.environment]
+    await Bootstrap(accounts, client_secrets=client_secrets, chain=secrets, environment=environment).run()
+    measured = AdminMetrics(metrics.registry)
+    registry = ElementRegistry(elements, client)
+    issuer = TokenIssuer(
+        signing_keys,
+        issuer=settings.issuer_url(),
+        audience=settings.audience,
+        lifetime=settings.admin.token_lifetime,
+    )
+    return Components(
+        metrics=measured,
+        signing_keys=signing_keys,
+        tokens=TokenEndpoint(accounts, ClientAuthenticator(accounts, client_secrets), issuer),
+        accounts=ServiceAccounts(
+            accounts,
+            client_secrets=client_secrets,
+            chain=secrets,
+            environment=environment,
+            gauge=measured.accounts,
+        ),
+        elements=registry,
+        element_watch=ElementWatch(elements, registry, seeds=settings.element_urls()),
+        files=FileRegistry(files, elements, client),
+        indexer=Indexer(files, elements, client, measured.index),
+    )

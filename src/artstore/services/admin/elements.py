@@ -1,0 +1,168 @@
+"""The registry of storage elements: who they are, where they are, and what they last said."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from artstore.core.client.roles import RoleClient
+from artstore.core.exchange import Capacity, Element, ElementInfo, ElementPage
+from artstore.core.http.problems import RemoteError
+from artstore.core.modes import Mode
+from artstore.core.spec import AlreadyExistsError, ArtStoreError, UnavailableError, UpstreamError
+from artstore.core.stores import elements as stored
+from artstore.core.stores.elements import ElementsStore, ElementState, ElementStatus
+from artstore.services.admin.paging import Paging
+
+ASK_TIMEOUT: Final = 5.0
+"""Seconds an element has to say how it is."""
+
+
+class NewElement(BaseModel):
+    """A storage element to register."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    url: Annotated[
+        str,
+        Field(
+            max_length=255,
+            pattern=r"^https?://[A-Za-z0-9._~:\[\]-]+(/[A-Za-z0-9._~/-]*)?$",
+            description="Where the element is reached by the other roles.",
+        ),
+    ]
+
+
+class ElementQuery(Paging):
+    """Which elements to list."""
+
+    mode: Mode | None = None
+    status: ElementStatus | None = None
+
+
+class ElementRegistry:
+    """Registers storage elements; what is known of them comes from themselves."""
+
+    def __init__(self, store: ElementsStore, client: RoleClient) -> None:
+        self._store = store
+        self._client = client
+
+    async def register(self, url: str) -> Element:
+        """Ask the element at ``url`` who it is, and register it; again, when it has moved there.
+
+        Raises:
+            UnavailableError: nothing answers there.
+            UpstreamError: what answers is not an element.
+            AlreadyExistsError: the element answers under another URL as well.
+        """
+        url = url.rstrip("/")
+        info = await self.ask(url)
+        await self._check_moved(info.element_id, url)
+        now = datetime.now(UTC)
+        element = await self._store.upsert(
+            stored.Element(
+                **dict(state_of(info)),
+                element_id=info.element_id,
+                url=url,
+                last_seen_at=now,
+                registered_at=now,
+                updated_at=now,
+            )
+        )
+        return _exchanged(element)
+
+    async def list(self, query: ElementQuery) -> ElementPage:
+        """Elements in the order in which uploads prefer them."""
+        found = [
+            _exchanged(element)
+            for element in await self._store.list()
+            if query.mode in (None, element.mode) and query.status in (None, element.status)
+        ]
+        end = query.offset + query.limit
+        return ElementPage(
+            items=found[query.offset : end],
+            total=len(found),
+            limit=query.limit,
+            offset=query.offset,
+            has_more=end < len(found),
+        )
+
+    async def get(self, element_id: str) -> Element:
+        """One element.
+
+        Raises:
+            NotFoundError: it is not registered.
+        """
+        return _exchanged(await self._store.get(element_id))
+
+    async def delete(self, element_id: str) -> None:
+        """Take an element out of the registry. Its files stay where they are.
+
+        Raises:
+            NotFoundError: it is not registered.
+        """
+        await self._store.delete(element_id)
+
+    async def check(self) -> str:
+        """How the elements are, for the readiness.
+
+        Raises:
+            UnavailableError: one does not answer, or none is registered.
+        """
+        elements = await self._store.list()
+        offline = [element.element_id for element in elements if element.status == "offline"]
+        if offline:
+            raise UnavailableError(f"these storage elements do not answer: {', '.join(offline)}")
+        if not elements:
+            raise UnavailableError("no storage element is registered")
+        return f"{len(elements)} online"
+
+    async def ask(self, url: str) -> ElementInfo:
+        """What the element at ``url`` says of itself.
+
+        Raises:
+            UnavailableError: nothing answers there.
+            UpstreamError: what answers is not an element.
+        """
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT):
+                return await self._client.get(f"{url}/api/v1/info", ElementInfo)
+        except TimeoutError:
+            raise UnavailableError(f"nothing answers within {ASK_TIMEOUT:g} seconds") from None
+        except RemoteError as error:
+            raise UpstreamError(f"what answers there is not a storage element: {error.detail}") from error
+
+    async def _check_moved(self, element_id: str, url: str) -> None:
+        """An element may move, not be in two places: a copy of its root would diverge unnoticed."""
+        registered = next((e for e in await self._store.list() if e.element_id == element_id), None)
+        if registered is None or registered.url == url:
+            return
+        try:
+            other = await self.ask(registered.url)
+        except ArtStoreError:
+            return
+        if other.element_id == element_id:
+            raise AlreadyExistsError(
+                f"storage element {element_id} answers at {registered.url}, too; stop one of the two"
+            )
+
+
+def state_of(info: ElementInfo) -> ElementState:
+    """What the registry keeps of an element's own words."""
+    return ElementState(
+        name=info.name,
+        mode=info.mode,
+        priority=info.priority,
+        storage_type=info.storage_type,
+        capacity_total=info.capacity.total,
+        capacity_free=info.capacity.free,
+        capacity_status=info.capacity.status,
+    )
+
+
+def _exchanged(element: stored.Element) -> Element:
+    capacity = Capacity(
+        total=element.capacity_total, free=element.capacity_free, status=element.capacity_status
+    )
+    return Element(**element.model_dump(), capacity=capacity)

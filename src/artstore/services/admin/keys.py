@@ -1,0 +1,9 @@
+"""The typed key under which the admin application keeps its own things."""
+
+from typing import Final
+
+from aiohttp import web
+
+from artstore.services.admin.components import Components
+
+ADMIN: Final = web.AppKey("admin", Components)

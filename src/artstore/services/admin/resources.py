@@ -1,0 +1,85 @@
+"""What the admin application opens, in this order, from the back ends it is given."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+from alembic.util import CommandError
+from sqlalchemy.exc import SQLAlchemyError
+
+from artstore.core import migrations
+from artstore.core.app import Resource
+from artstore.core.keys import CLIENT, DATABASE, HEALTH, METRICS, SECRETS, SETTINGS, STOPPING
+from artstore.core.spec import ConfigurationError
+from artstore.core.stores.leases import LeasesStore
+from artstore.services.admin.components import Components, make_components
+from artstore.services.admin.keys import ADMIN
+from artstore.services.admin.leased_job import LeasedJob
+
+
+@asynccontextmanager
+async def migrate(app: web.Application) -> AsyncGenerator[None, None]:
+    """Bring the schema up to date before anything uses it."""
+    database = app[DATABASE]
+    try:
+        await asyncio.to_thread(migrations.upgrade, database.url)
+    except (CommandError, SQLAlchemyError) as error:
+        reason = str(error).partition("\n")[0]  # what follows is SQL
+        raise ConfigurationError(f"the database cannot be brought up to date: {reason}") from error
+
+    async def probe() -> str:
+        await database.fetch_one("SELECT 1 AS answer")
+        return f"{database.dialect} answers"
+
+    app[HEALTH].add("database", probe)
+    yield
+
+
+@asynccontextmanager
+async def open_components(app: web.Application) -> AsyncGenerator[Components, None]:
+    """Make the parts, and let the readiness tell of them."""
+    components = await make_components(
+        app[SETTINGS],
+        secrets=app[SECRETS],
+        database=app[DATABASE],
+        client=app[CLIENT],
+        metrics=app[METRICS],
+    )
+    app[HEALTH].add("elements", components.elements.check, required=False)
+    app[HEALTH].add("indexer", components.indexer.check, required=False)
+    yield components
+
+
+@asynccontextmanager
+async def run_jobs(app: web.Application) -> AsyncGenerator[None, None]:
+    """Do the background jobs, or be ready to, until the server stops."""
+    components, leases = app[ADMIN], LeasesStore(app[DATABASE])
+    held = components.metrics.lease_held
+    jobs = (
+        LeasedJob("indexer", components.indexer.run, leases=leases, held=held).run,
+        LeasedJob("element-watch", components.element_watch.run, leases=leases, held=held).run,
+        components.accounts.count,
+    )
+
+    async def run_until_stopping() -> None:
+        running = [asyncio.create_task(job()) for job in jobs]
+        try:
+            await app[STOPPING].wait()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    # Jobs end when the server begins to stop, not when its last request has been answered: what they
+    # wait for may be such a request.
+    task = asyncio.create_task(run_until_stopping())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+RESOURCES: Final = (Resource(None, migrate), Resource(ADMIN, open_components), Resource(None, run_jobs))

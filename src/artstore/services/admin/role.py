@@ -1,0 +1,9 @@
+"""The admin role, as core makes an application of it."""
+
+from typing import Final
+
+from artstore.core.app import Role
+from artstore.services.admin.resources import RESOURCES
+from artstore.services.admin.routes import OPERATIONS
+
+ROLE: Final = Role(name="admin", title="ArtStore admin", operations=OPERATIONS, resources=RESOURCES)

@@ -1,0 +1,31 @@
+"""ArtStore's own service accounts: the operator's, and one for each role."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from artstore.core.scopes import SERVICE_SCOPES, AccountRole
+
+
+@dataclass(frozen=True, slots=True)
+class SystemAccount:
+    """What an account of ours may do."""
+
+    name: str
+    role: AccountRole | None = None
+    scopes: frozenset[str] = frozenset()
+
+
+SYSTEM_ACCOUNTS: Final = (
+    SystemAccount("administrator", role="ADMIN"),
+    *(SystemAccount(name, scopes=scopes) for name, scopes in SERVICE_SCOPES.items()),
+)
+
+
+def secret_name(account_name: str) -> str:
+    """The secret that keeps the credentials of the account."""
+    return f"client-{account_name}"
+
+
+def credentials_text(client_id: str, client_secret: str) -> bytes:
+    """What that secret says; :meth:`ClientCredentials.parse` reads it."""
+    return f"{client_id}:{client_secret}".encode()
