@@ -6,7 +6,8 @@ from typing import Final
 from artstore.plugins.metadata_sqlite.words import normalized, query_stems, stems_of, words
 
 _LENGTH: Final = 200
-_BEFORE: Final = 60  # of it, at most, before the first match
+_BEFORE: Final = 60  # of it, before the first match
+_EDGE: Final = 30  # within which a space is near
 
 
 def highlight(query: str, text: str) -> str | None:
@@ -25,13 +26,13 @@ def _is_wanted(word: str, wanted: frozenset[str]) -> bool:
 
 def _bounds(text: str, first: int, last: int) -> tuple[int, int]:
     """The fragment around ``text[first:last]``: it begins and ends at a space if there is one near."""
-    start = 0
-    if first > _BEFORE:
-        start = text.find(" ", first - _BEFORE, first) + 1 or first
+    start = max(0, min(first - _BEFORE, len(text) - _LENGTH))
+    if start > 0:
+        start = text.find(" ", start, start + _EDGE) + 1 or start
     end = start + _LENGTH
     if end < len(text):
-        space = text.rfind(" ", last, end + 1)
-        end = space if space != -1 else end
+        space = text.rfind(" ", max(last, end - _EDGE), end + 1)
+        end = end if space == -1 else space
     return start, min(end, len(text))
 
 
