@@ -47,7 +47,7 @@ from artstore.core.spec.provider import (
     PluginMetrics,
     Provider,
 )
-from artstore.core.spec.secrets import SecretProvider, SecretValue, SecretWriter
+from artstore.core.spec.secrets import SecretProvider, SecretValue, SecretWriter, validate_secret_name
 from artstore.core.spec.storage import (
     ByteRange,
     Capabilities,
@@ -119,4 +119,5 @@ __all__ = [
     "hookimpl",
     "hookspec",
     "validate_key",
+    "validate_secret_name",
 ]

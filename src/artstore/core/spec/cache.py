@@ -1,7 +1,7 @@
 """The ``cache`` contract: values that may vanish at any time."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol, runtime_checkable
 
 
@@ -9,8 +9,8 @@ from typing import Protocol, runtime_checkable
 class Cache(Protocol):
     """Keeps small values for a while. The only kind that may fail open: callers go on without it.
 
-    Keys are text of 1 to 512 characters. Methods raise ``UnavailableError`` when the cache cannot be
-    reached.
+    Keys are text of 1 to 512 characters; methods raise ``InvalidRequestError`` for another key, and
+    ``UnavailableError`` when the cache cannot be reached.
     """
 
     @abstractmethod
@@ -43,6 +43,6 @@ class Cache(Protocol):
         ...
 
     @abstractmethod
-    def subscribe(self, channel: str) -> AsyncIterator[bytes]:
+    def subscribe(self, channel: str) -> AsyncGenerator[bytes, None]:
         """Messages published from the first ``__anext__`` on, until the iterator is closed."""
         ...

@@ -1,8 +1,23 @@
 """The ``secrets`` contract: named values that are never printed."""
 
+import re
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
+
+from artstore.core.spec.errors import InvalidRequestError
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,127}")
+
+
+def validate_secret_name(name: str) -> None:
+    """Refuse what is not a secret's name: 1 to 128 of ``[a-z0-9-]``, starting with a letter.
+
+    Raises:
+        InvalidRequestError: it is not a valid name.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise InvalidRequestError("a secret's name is 1 to 128 of a-z, 0-9 and -, and starts with a letter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +73,7 @@ class SecretProvider(Protocol):
             InvalidRequestError: ``name`` is not a valid name.
             ForbiddenError: the secret is there but others could read it too; the message says how to
                 close it.
+            ContentTooLargeError: the value is larger than a secret may be.
             UnavailableError: the source cannot be reached.
         """
         ...

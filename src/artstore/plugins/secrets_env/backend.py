@@ -1,12 +1,8 @@
 """Looks secrets up in the environment of this process."""
 
 import os
-import re
-from typing import Final
 
-from artstore.core.spec import InvalidRequestError, SecretProvider, SecretValue, SecretWriter
-
-SECRET_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,127}")
+from artstore.core.spec import SecretProvider, SecretValue, SecretWriter, validate_secret_name
 
 
 class EnvironmentSecrets(SecretProvider):
@@ -34,8 +30,5 @@ class EnvironmentSecrets(SecretProvider):
         )
 
     def _variable(self, name: str) -> str:
-        if SECRET_NAME.fullmatch(name) is None:
-            raise InvalidRequestError(
-                "a secret's name is 1 to 128 of a-z, 0-9 and -, and starts with a letter"
-            )
+        validate_secret_name(name)
         return self._prefix + name.upper().replace("-", "_")

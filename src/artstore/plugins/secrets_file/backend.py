@@ -1,14 +1,10 @@
 """Keeps secrets as files that nobody but their owner can read."""
 
 import asyncio
-import re
 from pathlib import Path
-from typing import Final
 
-from artstore.core.spec import InvalidRequestError, SecretProvider, SecretValue, SecretWriter
+from artstore.core.spec import SecretProvider, SecretValue, SecretWriter, validate_secret_name
 from artstore.plugins.secrets_file.files import create_file, read_file, replace_file
-
-SECRET_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,127}")
 
 
 class FileSecrets(SecretProvider, SecretWriter):
@@ -32,8 +28,5 @@ class FileSecrets(SecretProvider, SecretWriter):
 
     def _path(self, name: str) -> Path:
         # No dot and no slash passes, so a secret never lies outside, nor is a file that is being written.
-        if SECRET_NAME.fullmatch(name) is None:
-            raise InvalidRequestError(
-                "a secret's name is 1 to 128 of a-z, 0-9 and -, and starts with a letter"
-            )
+        validate_secret_name(name)
         return self._directory / name
