@@ -1,5 +1,6 @@
 """What the roles say to each other: the models of the requests and answers between them."""
 
+import base64
 from datetime import datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID
@@ -12,6 +13,7 @@ from artstore.core.journal import JournalEntry
 from artstore.core.modes import Mode
 
 POSITION_HEADER: Final = "Artstore-Position"
+DELEGATION_HEADER: Final = "Artstore-Delegation"
 
 
 class Exchanged(BaseModel):
@@ -146,3 +148,8 @@ class Delegation(Exchanged):
     id: Annotated[str, Field(min_length=1, max_length=255)]
     username: Annotated[str, Field(min_length=1, max_length=255)]
     fullname: Annotated[str, Field(max_length=500)] | None = None
+
+    def encode_header(self) -> str:
+        """The value of the header: JSON as base64url without padding (RFC 4648 section 5)."""
+        raw = self.model_dump_json(exclude_none=True).encode()
+        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -4,6 +4,7 @@ import base64
 import hashlib
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from artstore.core.http.bodies import repr_digest
@@ -98,3 +99,9 @@ def test_two_digests_that_differ_are_refused() -> None:
 def test_an_attributes_header_over_its_limit_is_too_large() -> None:
     with pytest.raises(ArtStoreError, match="larger than the limit"):
         said(Artstore_Attributes="a" * 8193)
+
+
+@pytest.mark.parametrize("headers", [{"Content_Range": "bytes 0-3/8"}, {"Content_Encoding": "gzip"}])
+def test_a_body_that_is_not_the_file_is_refused(headers: dict[str, str]) -> None:
+    with pytest.raises((InvalidRequestError, web.HTTPUnsupportedMediaType)):
+        said(Content_Disposition="attachment; filename=a", **headers)

@@ -9,7 +9,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 
 from artstore.core.attribute_fields import DEFAULT_CONTENT_TYPE
 from artstore.core.http.bodies import guarded_body
-from artstore.core.http.uploads import disposition_filename
+from artstore.core.http.uploads import disposition_filename, require_whole
 from artstore.core.spec import ContentTooLargeError, InvalidRequestError
 from artstore.core.upload_attributes import UploadAttributes
 
@@ -45,6 +45,7 @@ async def read_upload_form(request: web.Request, *, limit: int | None, stall_tim
         InvalidRequestError: it is no form, has no file, or a field is malformed or unknown.
         ContentTooLargeError: the fields are too large.
     """
+    require_whole(request)
     body_limit = None if limit is None else limit + 2 * MAX_FIELDS_SIZE
     events = _events(request, guarded_body(request, limit=body_limit, stall_timeout=stall_timeout))
     fields, file = await _read_fields(events)

@@ -25,15 +25,29 @@ def header_attributes(request: web.Request) -> UploadAttributes:
     """What the headers say: ``Artstore-Attributes``, else ``Content-Disposition``; type and digest.
 
     Raises:
-        InvalidRequestError: there is no name, two headers contradict each other, or one is malformed.
+        InvalidRequestError: there is no name, two headers contradict each other, one is malformed, or the
+            body is only a part.
         ContentTooLargeError: ``Artstore-Attributes`` is too long.
     """
+    require_whole(request)
     attributes = _attributes(request)
     found = {"content_type": _content_type(request), "checksum": declared_sha256(request)}
     if attributes.checksum is not None and found["checksum"] not in (None, attributes.checksum):
         raise _fault("Repr-Digest", "is another digest than the checksum in the attributes")
     missing = {name: value for name, value in found.items() if value and getattr(attributes, name) is None}
     return attributes.model_copy(update=missing) if missing else attributes
+
+
+def require_whole(request: web.Request) -> None:
+    """Refuse what is compressed or a part: of such a body, the bytes are not the file's.
+
+    Raises:
+        InvalidRequestError: it is a part of something (RFC 9110 section 14.5).
+    """
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
+        raise web.HTTPUnsupportedMediaType
+    if hdrs.CONTENT_RANGE in request.headers:
+        raise InvalidRequestError("a part of a file cannot be stored", [("Content-Range", "leave it out")])
 
 
 def disposition_filename(value: str) -> str | None:
