@@ -65,6 +65,11 @@ class Peer:
             case "busy":
                 problem = {"type": "urn:artstore:problem:unavailable", "title": "Busy", "status": 503}
                 return web.json_response(problem, status=503, headers={"Retry-After": "9"})
+            case "stalled":
+                response = web.StreamResponse(headers={"Content-Length": "1000"})
+                await response.prepare(request)
+                await response.write(b"x")
+                await asyncio.sleep(30)
             case "cut":
                 response = web.StreamResponse(headers={"Content-Length": "1000"})
                 await response.prepare(request)
@@ -211,9 +216,24 @@ async def test_a_problem_about_the_request_is_passed_on(peer: Peer, client: Role
     assert (raised.value.remote_code, raised.value.problem.status) == ("mode-not-allowed", 409)
 
 
-async def test_a_deadline_ends_the_wait(peer: Peer, client: RoleClient) -> None:
+@pytest.mark.parametrize("what", ["slow", "stalled"])
+async def test_a_deadline_ends_the_wait_for_an_answer_and_for_its_end(
+    peer: Peer, client: RoleClient, what: str
+) -> None:
+    with pytest.raises(UnavailableError, match="within 0.1 seconds"):
+        await client.get(peer.url(f"/{what}"), Thing, deadline=0.1)
+
+
+async def test_a_deadline_ends_the_wait_for_the_beginning_of_a_stream(peer: Peer, client: RoleClient) -> None:
     with pytest.raises(UnavailableError, match="TimeoutError"):
-        await client.get(peer.url("/slow"), Thing, deadline=0.1)
+        async with client.request("GET", peer.url("/slow"), deadline=0.1):
+            pass
+
+
+async def test_an_answer_that_stalls_is_given_up(peer: Peer, client: RoleClient) -> None:
+    with pytest.raises(UpstreamError, match="connection"):
+        async with client.request("GET", peer.url("/stalled"), stall_timeout=0.1) as response:
+            await response.read()
 
 
 async def test_nobody_there_is_unavailable(peer: Peer, client: RoleClient) -> None:

@@ -19,7 +19,6 @@ M = TypeVar("M", bound=BaseModel)
 CONNECT_TIMEOUT: Final = 5.0
 DEFAULT_DEADLINE: Final = 15.0
 READ_BUFFER: Final = 256 * 1024
-_NO_TIMEOUT: Final = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
 
 
 class RoleClient:
@@ -36,6 +35,7 @@ class RoleClient:
         url: str,
         *,
         deadline: float | None = DEFAULT_DEADLINE,
+        stall_timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
         data: bytes | AsyncIterable[bytes] | None = None,
         json: BaseModel | None = None,
@@ -45,7 +45,8 @@ class RoleClient:
 
         A 401 is answered with a fresh token, once, unless ``data`` is a stream, which cannot be sent
         twice. ``deadline`` is in seconds for everything up to the answer's headers; ``None`` for
-        streams, whose ends watch for stalls themselves.
+        streams, whose senders watch for stalls themselves. ``stall_timeout`` is in seconds that may
+        pass without a byte of the answer while there is room for one.
 
         Raises:
             UnavailableError: no connection, or no answer before the deadline.
@@ -56,10 +57,10 @@ class RoleClient:
             data = json.model_dump_json(exclude_none=True).encode()
             headers = {**(headers or {}), "Content-Type": "application/json"}
         can_repeat = data is None or isinstance(data, bytes)
-        response = await self._send(method, url, deadline, headers, data)
+        response = await self._send(method, url, deadline, stall_timeout, headers, data)
         if response.status == 401 and can_repeat:
             response.release()
-            response = await self._send(method, url, deadline, headers, data)
+            response = await self._send(method, url, deadline, stall_timeout, headers, data)
         try:
             if response.status >= 400 and response.status not in accept_statuses:
                 raise remote_error(response.status, await response.read(), response.headers)
@@ -71,20 +72,29 @@ class RoleClient:
             response.close() if not response.content.at_eof() else response.release()
 
     async def get(self, url: str, model: type[M], *, deadline: float | None = DEFAULT_DEADLINE) -> M:
-        """GET ``url`` as ``model``."""
-        async with self.request("GET", url, deadline=deadline) as response:
-            return parse(model, await response.read())
+        """GET ``url`` as ``model``, all of it within ``deadline`` seconds."""
+        return parse(model, await self._read("GET", url, deadline, json=None))
 
     async def post(self, url: str, body: BaseModel, *, deadline: float = DEFAULT_DEADLINE) -> bytes:
-        """POST ``body`` as JSON; the answer's body."""
-        async with self.request("POST", url, deadline=deadline, json=body) as response:
-            return await response.read()
+        """POST ``body`` as JSON; the answer's body, all of it within ``deadline`` seconds."""
+        return await self._read("POST", url, deadline, json=body)
+
+    async def _read(self, method: str, url: str, deadline: float | None, *, json: BaseModel | None) -> bytes:
+        try:
+            async with (
+                asyncio.timeout(deadline),
+                self.request(method, url, deadline=None, json=json) as response,
+            ):
+                return await response.read()
+        except TimeoutError:
+            raise UnavailableError(f"another role did not answer within {deadline} seconds") from None
 
     async def _send(
         self,
         method: str,
         url: str,
         deadline: float | None,
+        stall_timeout: float | None,
         headers: Mapping[str, str] | None,
         data: bytes | AsyncIterable[bytes] | None,
     ) -> ClientResponse:
@@ -92,10 +102,11 @@ class RoleClient:
         sent = {**(headers or {}), "Authorization": f"Bearer {token}"}
         if (request_id := get_contextvars().get("request_id")) is not None:
             sent["X-Request-ID"] = request_id
+        timeout = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=stall_timeout)
         try:
             async with asyncio.timeout(deadline):
                 response = await self._session.request(
-                    method, url, headers=sent, data=data, timeout=_NO_TIMEOUT, allow_redirects=False
+                    method, url, headers=sent, data=data, timeout=timeout, allow_redirects=False
                 )
         except (ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(f"another role cannot be reached ({type(error).__name__})") from error
