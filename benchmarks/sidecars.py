@@ -10,27 +10,29 @@ from artstore.core.attributes import FileAttributes
 from artstore.core.content_type import sniff
 from artstore.core.ids import new_file_id
 from artstore.core.naming import parse, storage_name
+from benchmarks.tables import print_table
+from benchmarks.workplace import Workplace
 
 ROUNDS: Final = 2000
 REPEATS: Final = 7
 
 
-def main() -> None:
+def run(_: Workplace) -> None:
     sidecar = typical()
     raw = sidecar.to_json()
     old = json.dumps(sidecar.to_v1()[0], ensure_ascii=False).encode()
-    filename = sidecar.storage_filename
-    print(f"one sidecar of {len(raw)} bytes, best of {REPEATS} runs")
-    report("read and validate schema 2", lambda: FileAttributes.from_json(raw), limit=50)
-    report("read, migrate and validate schema 1", lambda: FileAttributes.from_json(old), limit=100)
-    report("write the canonical form", sidecar.to_json, limit=100)
-    report("change and validate", lambda: sidecar.changed(description="x"))
-    report(
-        "make a name",
-        lambda: storage_name("a.pdf", username="u", created_at=sidecar.created_at, file_id=sidecar.file_id),
-    )
-    report("parse a name", lambda: parse(filename))
-    report("sniff a PDF", lambda: sniff(b"%PDF-1.7\n%\xe2\xe3" + bytes(4000), "a.pdf"))
+    name = sidecar.storage_filename
+    rows = [
+        _row("read and validate schema 2", lambda: FileAttributes.from_json(raw), limit=50),
+        _row("read, migrate and validate schema 1", lambda: FileAttributes.from_json(old), limit=100),
+        _row("write the canonical form", sidecar.to_json, limit=100),
+        _row("change and validate", lambda: sidecar.changed(description="x")),
+        _row("make a name", lambda: _name(sidecar)),
+        _row("parse a name", lambda: parse(name)),
+        _row("sniff a PDF", lambda: sniff(b"%PDF-1.7\n%\xe2\xe3" + bytes(4000), "a.pdf")),
+    ]
+    title = f"One sidecar of {len(raw)} bytes, best of {REPEATS} runs of {ROUNDS}"
+    print_table(title, ("", "µs", "aim"), rows)
 
 
 def typical() -> FileAttributes:
@@ -58,11 +60,10 @@ def typical() -> FileAttributes:
     )
 
 
-def report(what: str, action: Callable[[], object], *, limit: int | None = None) -> None:
+def _name(sidecar: FileAttributes) -> object:
+    return storage_name("a.pdf", username="u", created_at=sidecar.created_at, file_id=sidecar.file_id)
+
+
+def _row(what: str, action: Callable[[], object], *, limit: int | None = None) -> tuple[str, ...]:
     seconds = min(timeit.repeat(action, number=ROUNDS, repeat=REPEATS)) / ROUNDS
-    told = f"  (limit {limit} µs)" if limit else ""
-    print(f"{what:<38}{seconds * 1e6:>8.1f} µs{told}")
-
-
-if __name__ == "__main__":
-    main()
+    return what, f"{seconds * 1e6:.1f}", f"< {limit}" if limit else ""

@@ -1,0 +1,1 @@
+"""What is promised about speed: real roles measured side by side with a limit or a peer."""

@@ -1,0 +1,64 @@
+"""Measures contenders in turn, so that a noisy minute hits all of them, and compares each with the limit."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.tables import console, print_table
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measurement: units per second, and processor seconds per unit of whoever served them."""
+
+    rate: float
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Something that is measured. ``aim`` is the least part of the limit that it should reach."""
+
+    name: str
+    measure: Callable[[], Sample]
+    aim: float | None = None
+
+
+def compare(
+    title: str,
+    *,
+    unit: str,
+    limit: Contender,
+    contenders: Sequence[Contender],
+    repeats: int,
+    settle: Callable[[], None],
+) -> None:
+    """Measure ``limit`` and every contender ``repeats`` times, one after the other, and print a table.
+
+    ``settle`` is called before each sample: it waits until nothing of the one before is still at work.
+    """
+    everybody = (limit, *contenders)
+    samples: dict[str, list[Sample]] = {each.name: [] for each in everybody}
+    with console.status(title) as status:
+        for repeat in range(1, repeats + 1):
+            for each in everybody:
+                status.update(f"{title}: {each.name}, {repeat} of {repeats}")
+                settle()
+                samples[each.name].append(each.measure())
+    columns = ("", f"{unit}/s", "spread", f"CPU ms/{unit}", "of the limit", "spread", "aim")
+    print_table(title, columns, [_row(each, samples[each.name], samples[limit.name]) for each in everybody])
+
+
+def _row(contender: Contender, samples: Sequence[Sample], limits: Sequence[Sample]) -> tuple[str, ...]:
+    rates = [sample.rate for sample in samples]
+    # Each sample against the limit's of the same round: both had the same minute.
+    ratios = [sample.rate / limit.rate for sample, limit in zip(samples, limits, strict=True)]
+    return (
+        contender.name,
+        f"{median(rates):,.0f}",
+        f"{min(rates):,.0f}–{max(rates):,.0f}",
+        f"{median(sample.cpu for sample in samples) * 1000:.2f}",
+        f"{median(ratios):.2f}",
+        f"{min(ratios):.2f}–{max(ratios):.2f}",
+        "" if contender.aim is None else f"≥ {contender.aim}",
+    )

@@ -1,0 +1,194 @@
+"""A real cluster in child processes, and what it takes to ask it for something."""
+
+import base64
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from benchmarks.client import Load, generate
+from benchmarks.comparison import Sample
+from benchmarks.processes import cpu_seconds, in_child
+
+RoleName = Literal["admin", "element", "ingester", "query"]
+OFFSETS: Final[Mapping[RoleName, int]] = {"admin": 0, "element": 10, "ingester": 20, "query": 30}
+
+START_TIMEOUT: Final = 30.0
+STOP_TIMEOUT: Final = 30.0
+IDLE_SHARE: Final = 0.05
+"""Of one core: who uses less is idle."""
+_SETTLE_INTERVAL: Final = 0.25
+_SETTLE_TIMEOUT: Final = 30.0
+
+
+class DeploymentError(Exception):
+    """The roles do not run, or refuse what they are asked."""
+
+
+class Deployment:
+    """All four roles on one directory: a process each, or one process for all (``artstore up``)."""
+
+    def __init__(self, data: Path, *, one_process: bool = False) -> None:
+        self.data = data
+        self._one_process = one_process
+        self._base_port = _free_base_port()
+        self._processes: dict[RoleName, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """Start every role and wait until all are ready."""
+        if not self.data.exists():
+            subprocess.run(
+                [_artstore(), "init", str(self.data), "--base-port", str(self._base_port)],
+                check=True,
+                capture_output=True,
+            )
+        if self._one_process:
+            self._processes = dict.fromkeys(OFFSETS, self._spawn("up", "--data", str(self.data)))
+        else:
+            config = str(self.data / "artstore.toml")
+            self._processes = {role: self._spawn("run", role, "--config", config) for role in OFFSETS}
+        self._wait_until_ready()
+
+    def stop(self) -> None:
+        """End every process, cleanly if it can."""
+        for process in self._processes.values():
+            process.terminate()
+        for process in self._processes.values():
+            try:
+                process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def port(self, role: RoleName) -> int:
+        return self._base_port + OFFSETS[role]
+
+    def process_id(self, role: RoleName) -> int:
+        return self._processes[role].pid
+
+    def process_ids(self) -> Sequence[int]:
+        """Each process once."""
+        return sorted({process.pid for process in self._processes.values()})
+
+    def basic_credentials(self) -> str:
+        """The administrator's, as HTTP Basic wants them."""
+        return base64.b64encode(
+            (self.data / "secrets" / "client-administrator").read_bytes().strip()
+        ).decode()
+
+    def token(self) -> str:
+        """An access token of the administrator."""
+        answer = self.ask(
+            "admin",
+            "POST",
+            "/api/v1/auth/token",
+            body=b"grant_type=client_credentials",
+            headers={
+                "Authorization": f"Basic {self.basic_credentials()}",
+                "Content-Type": "application/x-www-form-urlencoded",
+            },
+        )
+        return str(answer["access_token"])
+
+    def ask(
+        self,
+        role: RoleName,
+        method: str,
+        path: str,
+        *,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str],
+    ) -> Any:
+        """One request whose answer is JSON."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port(role)}{path}", data=body, method=method, headers=dict(headers)
+        )
+        with urllib.request.urlopen(request, timeout=START_TIMEOUT) as response:
+            return json.load(response)
+
+    def settle(self) -> None:
+        """Write what is dirty to the disk and wait until the roles have nothing left to do."""
+        os.sync()
+        deadline = time.monotonic() + _SETTLE_TIMEOUT
+        while self._busy_share() > IDLE_SHARE and time.monotonic() < deadline:
+            pass
+
+    def _busy_share(self) -> float:
+        before = cpu_seconds(self.process_ids())
+        time.sleep(_SETTLE_INTERVAL)
+        return (cpu_seconds(self.process_ids()) - before) / _SETTLE_INTERVAL
+
+    def _spawn(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        with self._log.open("ab") as log:
+            return subprocess.Popen([_artstore(), *arguments], stdout=log, stderr=log)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while not all(self._is_ready(role) for role in OFFSETS):
+            ended = any(process.poll() is not None for process in self._processes.values())
+            if ended or time.monotonic() > deadline:
+                self.stop()
+                raise DeploymentError(f"the roles do not start:\n{self._log.read_text()[-4000:]}")
+            time.sleep(0.1)
+
+    def _is_ready(self, role: RoleName) -> bool:
+        try:
+            return bool(self.ask(role, "GET", "/health/ready", headers={})["status"] == "ok")
+        except OSError:
+            return False
+
+    @property
+    def _log(self) -> Path:
+        return self.data.with_suffix(".log")
+
+
+@contextmanager
+def running(data: Path, *, one_process: bool = False) -> Generator[Deployment, None, None]:
+    """A deployment that is up, and is gone afterwards."""
+    deployment = Deployment(data, one_process=one_process)
+    try:
+        deployment.start()
+        yield deployment
+    finally:
+        deployment.stop()
+
+
+def measured(load: Load, *, units_per_answer: float = 1) -> Sample:
+    """What ``load`` gives, from a load generator in its own process."""
+    outcome = in_child(generate, load)
+    units = outcome.answers * units_per_answer
+    return Sample(rate=units / outcome.seconds, cpu=outcome.cpu / units)
+
+
+def _artstore() -> str:
+    found = shutil.which("artstore", path=str(Path(sys.executable).parent))
+    if found is None:
+        raise DeploymentError("artstore is not installed in this environment")
+    return found
+
+
+def _free_base_port() -> int:
+    for _ in range(100):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            base = int(probe.getsockname()[1])
+        if base < 65000 and all(_is_free(base + offset) for offset in OFFSETS.values()):
+            return base
+    raise DeploymentError("no four free ports found")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
