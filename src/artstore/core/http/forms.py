@@ -2,16 +2,24 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 from aiohttp import hdrs, web
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+from pydantic import BaseModel, Field
 
-from artstore.core.attribute_fields import DEFAULT_CONTENT_TYPE
+from artstore.core.attribute_fields import (
+    DEFAULT_CONTENT_TYPE,
+    Description,
+    Filename,
+    MediaType,
+    Sha256,
+)
+from artstore.core.attributes import RetentionPolicy
 from artstore.core.http.bodies import guarded_body
 from artstore.core.http.uploads import disposition_filename, require_whole
 from artstore.core.spec import ContentTooLargeError, InvalidRequestError
-from artstore.core.upload_attributes import UploadAttributes
+from artstore.core.upload_attributes import MAX_TTL_DAYS, UploadAttributes
 
 FILE_PART: Final = "file"
 MAX_PARTS: Final = 32
@@ -32,6 +40,24 @@ class UploadForm:
 
     attributes: UploadAttributes
     content: AsyncIterator[bytes]
+
+
+class UploadFormFields(BaseModel):
+    """What an upload form may have, for the documentation. The file must be its last part."""
+
+    description: Description | None = None
+    tags: Annotated[str | None, Field(description="JSON list of texts.")] = None
+    metadata: Annotated[str | None, Field(description="JSON object: the custom attributes.")] = None
+    retention_policy: RetentionPolicy = "permanent"
+    ttl_days: Annotated[int | None, Field(ge=1, le=MAX_TTL_DAYS)] = None
+    checksum: Annotated[Sha256 | None, Field(description="SHA-256 the file must have.")] = None
+    original_filename: Annotated[
+        Filename | None, Field(description="Default: the name that the part `file` has.")
+    ] = None
+    content_type: Annotated[
+        MediaType | None, Field(description="Default: the type that the part `file` has, else sniffed.")
+    ] = None
+    file: Annotated[bytes, Field(description="The file itself.")]
 
 
 async def read_upload_form(request: web.Request, *, limit: int | None, stall_timeout: float) -> UploadForm:

@@ -1,0 +1,103 @@
+"""Hands committed files to admin, so that they are found at once: many in one request."""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Final
+
+from artstore.core.client.roles import RoleClient
+from artstore.core.exchange import Registration, StoredFile
+from artstore.core.journal import JournalEntry
+from artstore.core.logging import get_logger
+from artstore.core.spec import ArtStoreError, UnavailableError, UpstreamError
+from artstore.services.ingester.breaker import Breaker
+from artstore.services.ingester.metrics import IngesterMetrics, RegistrationOutcome
+
+DEADLINE: Final = 2.0
+"""Seconds an upload waits for its registration. Without it, the journal brings the file later."""
+
+MAX_BATCH: Final = 1000
+_log: Final = get_logger("registration")
+
+_Journal = tuple[str, str]
+"""Element and epoch: what one registration is about."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A file that waits for the next request, and whoever waits with it."""
+
+    entry: JournalEntry
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Registrar:
+    """Group commit over HTTP: while one request is under way, what comes meanwhile waits for the next."""
+
+    def __init__(
+        self,
+        client: RoleClient,
+        *,
+        admin_url: str,
+        breaker: Breaker,
+        metrics: IngesterMetrics,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._client = client
+        self._url = f"{admin_url}/api/v1/files"
+        self._breaker = breaker
+        self._metrics = metrics
+        self._tasks = tasks
+        self._waiting: defaultdict[_Journal, list[_Waiting]] = defaultdict(list)
+        self._sending: set[_Journal] = set()
+
+    async def register(self, stored: StoredFile) -> None:
+        """Hand ``stored`` over. Never fails and never takes long: the upload has succeeded already."""
+        if self._breaker.is_open:
+            self._count("skipped", 1)
+            return
+        waiting = _Waiting(stored.entry.model_copy(update={"attributes": stored.attributes}))
+        journal = (stored.element_id, stored.epoch)
+        self._waiting[journal].append(waiting)
+        if journal not in self._sending:
+            self._sending.add(journal)
+            self._tasks.create_task(self._send_all(journal))
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await waiting.done.wait()
+        except TimeoutError:
+            self._breaker.note_failure()
+
+    async def _send_all(self, journal: _Journal) -> None:
+        try:
+            while batch := self._waiting.pop(journal, None):
+                for start in range(0, len(batch), MAX_BATCH):
+                    await self._send(journal, batch[start : start + MAX_BATCH])
+        finally:
+            self._sending.discard(journal)
+
+    async def _send(self, journal: _Journal, batch: list[_Waiting]) -> None:
+        element_id, epoch = journal
+        registration = Registration(
+            element_id=element_id, epoch=epoch, items=[waiting.entry for waiting in batch]
+        )
+        try:
+            await self._client.post(self._url, registration, deadline=DEADLINE)
+        except ArtStoreError as error:
+            self._note_failure(error, len(batch))
+        else:
+            self._breaker.note_success()
+            self._count("registered", len(batch))
+        finally:
+            for waiting in batch:
+                waiting.done.set()
+
+    def _note_failure(self, error: ArtStoreError, files: int) -> None:
+        _log.warning("files_not_registered", files=files, reason=error.detail)
+        self._count("failed", files)
+        # A refusal is an answer: only who does not answer is left alone.
+        if isinstance(error, UnavailableError | UpstreamError):
+            self._breaker.note_failure()
+
+    def _count(self, outcome: RegistrationOutcome, files: int) -> None:
+        self._metrics.registrations[outcome].inc(files)
