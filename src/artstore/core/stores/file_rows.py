@@ -27,9 +27,7 @@ COLUMNS: Final = (
     "element_id",
     "epoch",
     "sequence",
-    "attributes",
     "attributes_digest",
-    "original_filename",
     "filename_folded",
     "file_extension",
     "file_size",
@@ -38,8 +36,6 @@ COLUMNS: Final = (
     "description_digest",
     "created_by_username",
     "retention_policy",
-    "expires_at",
-    "created_at",
     "updated_at",
     "version",
 )
@@ -56,6 +52,7 @@ class FileRow:
     precedence: tuple[int, int, str]
     preferred_row_id: int
     columns: Mapping[str, Parameter]
+    sidecar: str
     tags: frozenset[str]
     values: Mapping[str, str]
     name: str
@@ -91,6 +88,7 @@ def to_row(entry: JournalEntry, *, element_id: str, epoch: str) -> FileRow | Tom
         precedence=(attributes.version, to_microseconds(attributes.updated_at), element_id),
         preferred_row_id=row_id(attributes.created_at, attributes.file_id),
         columns=columns,
+        sidecar=raw.decode(),
         tags=frozenset(map(fold, attributes.tags)),
         values={
             bounded(name): attribute_value(value) for name, value in attributes.custom_attributes.items()
@@ -101,12 +99,9 @@ def to_row(entry: JournalEntry, *, element_id: str, epoch: str) -> FileRow | Tom
 
 
 def _columns(attributes: FileAttributes, raw: bytes) -> dict[str, Parameter]:
-    retention = attributes.retention
     return {
         "file_id": str(attributes.file_id),
-        "attributes": raw.decode(),
         "attributes_digest": hashlib.sha256(raw).hexdigest(),
-        "original_filename": attributes.original_filename,
         "filename_folded": fold_filename(attributes.original_filename),
         "file_extension": fold_extension(attributes.original_filename),
         "file_size": attributes.file_size,
@@ -114,9 +109,7 @@ def _columns(attributes: FileAttributes, raw: bytes) -> dict[str, Parameter]:
         "checksum": attributes.checksum,
         "description_digest": digest(fold(attributes.description)) if attributes.description else None,
         "created_by_username": bounded(attributes.created_by_username),
-        "retention_policy": retention.policy,
-        "expires_at": None if retention.expires_at is None else to_microseconds(retention.expires_at),
-        "created_at": to_microseconds(attributes.created_at),
+        "retention_policy": attributes.retention.policy,
         "updated_at": to_microseconds(attributes.updated_at),
         "version": attributes.version,
     }

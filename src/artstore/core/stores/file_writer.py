@@ -2,19 +2,18 @@
 
 # ruff: noqa: S608 - statements are put together of our own names; values are always parameters
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 from artstore.core.spec import Parameters, SearchIndex, Transaction
 from artstore.core.stores.file_rows import COLUMNS, FileRow
-from artstore.core.stores.rows import integer, listed
 
 _UPSERT: Final = (
     f"INSERT INTO files (row_id, {', '.join(COLUMNS)})"
     f" VALUES (:row_id, {', '.join(f':{column}' for column in COLUMNS)})"
     f" ON CONFLICT (row_id) DO UPDATE SET {', '.join(f'{column} = excluded.{column}' for column in COLUMNS)}"
 )
-_VALUE_TABLES: Final = ("file_tags", "file_attributes")
+_VALUE_TABLES: Final = ("file_sidecars", "file_tags", "file_attributes")
 
 
 class FileWriter:
@@ -30,6 +29,10 @@ class FileWriter:
             return
         await self._delete_from(_VALUE_TABLES, replaced)
         await self._many(_UPSERT, ({**row.columns, "row_id": row_id} for row_id, row in rows.items()))
+        await self._many(
+            "INSERT INTO file_sidecars (row_id, attributes) VALUES (:row_id, :attributes)",
+            ({"row_id": row_id, "attributes": row.sidecar} for row_id, row in rows.items()),
+        )
         await self._many(
             "INSERT INTO file_tags (row_id, tag) VALUES (:row_id, :tag)",
             ({"row_id": row_id, "tag": tag} for row_id, row in rows.items() for tag in row.tags),
@@ -63,25 +66,30 @@ class FileWriter:
         if self._search_index is not None:
             await self._search_index.delete(self._transaction, row_ids)
 
-    async def place(self, rows: Sequence[FileRow]) -> dict[int, FileRow]:
-        """Give each new row the first free ``row_id`` from its own upward."""
-        taken = await self._taken(row.preferred_row_id for row in rows)
+    async def place(self, rows: Sequence[FileRow], *, taken: Container[int]) -> dict[int, FileRow]:
+        """Give each new row the first free ``row_id`` from its own upward.
+
+        ``taken`` tells which of the rows' own are not free.
+        """
         placed: dict[int, FileRow] = {}
         for row in rows:
             row_id = row.preferred_row_id
-            while row_id in placed or row_id in taken:
-                row_id += 1
-                taken |= await self._taken([row_id])
+            if row_id in placed or row_id in taken:
+                row_id = await self._free_above(row_id, placed)
             placed[row_id] = row
         return placed
 
-    async def _taken(self, row_ids: Iterable[int]) -> set[int]:
-        inside, parameters = listed("row_id", list(row_ids))
-        rows = await self._transaction.fetch_all(
-            f"SELECT row_id FROM files WHERE row_id IN ({inside})",
-            parameters,
+    async def _free_above(self, row_id: int, placed: Container[int]) -> int:
+        candidate = row_id + 1
+        while candidate in placed or await self._is_taken(candidate):
+            candidate += 1
+        return candidate
+
+    async def _is_taken(self, row_id: int) -> bool:
+        row = await self._transaction.fetch_one(
+            "SELECT row_id FROM files WHERE row_id = :row_id", {"row_id": row_id}
         )
-        return {integer(row, "row_id") for row in rows}
+        return row is not None
 
     async def _delete_from(self, tables: Sequence[str], row_ids: Sequence[int]) -> None:
         for table in tables:

@@ -5,7 +5,6 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -26,8 +25,14 @@ from artstore.core.spec import (
 from artstore.core.stores.file_changes import Changes, KnownFile, decide, newest
 from artstore.core.stores.file_rows import FileRow, Tombstone, to_row
 from artstore.core.stores.file_writer import FileWriter
+from artstore.core.stores.index_positions import (
+    IndexPosition,
+    get_position,
+    list_positions,
+    set_position,
+)
 from artstore.core.stores.leases import Lease, require_lease
-from artstore.core.stores.rows import Record, StoredTime, count, integer, listed, text
+from artstore.core.stores.rows import count, integer, listed, text
 
 FORGET_BATCH: Final = 1000
 """Rows removed in one transaction; others write between two."""
@@ -41,21 +46,10 @@ _FIRST_WAIT: Final = 0.01
 _LONGEST_WAIT: Final = 0.2
 """Seconds between two looks at a position that is waited for."""
 
-_SET_POSITION: Final = (
-    "INSERT INTO index_positions (element_id, epoch, sequence, updated_at)"
-    " VALUES (:element_id, :epoch, :sequence, :updated_at)"
-    " ON CONFLICT (element_id) DO UPDATE SET"
-    " epoch = excluded.epoch, sequence = excluded.sequence, updated_at = excluded.updated_at"
+_INDEXED_FILE: Final = (
+    "f.element_id, f.sequence, s.attributes FROM files AS f CROSS JOIN file_sidecars AS s"
+    " WHERE s.row_id = f.row_id"
 )
-
-
-class IndexPosition(Record):
-    """How far the journal of an element has been read."""
-
-    element_id: str
-    epoch: str
-    sequence: int
-    updated_at: StoredTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +120,25 @@ class FilesStore:
             PreconditionFailedError: ``lease`` is lost, or ``position`` is of another epoch than the
                 one being read: read the position again.
         """
-        said = await _prepare(entries, element_id=element_id, epoch=epoch)
+        unknown = await self._unknown(entries, element_id=element_id, epoch=epoch)
+        said = await _prepare(unknown, element_id=element_id, epoch=epoch)
         async with self._database.transaction() as transaction:
             await _check_lease(transaction, lease)
-            known = await _position(transaction, element_id)
+            known = await get_position(transaction, element_id)
             if position is not None and known is not None and known.epoch != epoch:
                 raise _other_epoch(known, epoch)
-            news = newest(said if known is None else _beyond(known, said, epoch=epoch))
-            changes = decide(news, await _known_files(transaction, news), element_id=element_id, epoch=epoch)
-            await self._write(transaction, changes, epoch=epoch)
+            news = newest(
+                row for row in said if known is None or not known.covers(epoch=epoch, sequence=row.sequence)
+            )
+            files = await _known_files(
+                transaction,
+                file_ids=[row.file_id for row in news],
+                row_ids=[row.preferred_row_id for row in news if isinstance(row, FileRow)],
+            )
+            changes = decide(news, files, element_id=element_id, epoch=epoch)
+            await self._write(transaction, changes, files, epoch=epoch)
             if position is not None and (known is None or position > known.sequence):
-                await _set_position(transaction, element_id, epoch, sequence=position)
+                await set_position(transaction, element_id, epoch=epoch, sequence=position)
         return Applied(
             written=len(changes.added) + len(changes.replaced),
             confirmed=len(changes.confirmed),
@@ -151,9 +153,9 @@ class FilesStore:
         """
         async with self._database.transaction() as transaction:
             await _check_lease(transaction, lease)
-            known = await _position(transaction, element_id)
+            known = await get_position(transaction, element_id)
             if known is None or known.epoch != epoch:
-                await _set_position(transaction, element_id, epoch, sequence=0)
+                await set_position(transaction, element_id, epoch=epoch, sequence=0)
 
     async def forget_older_epochs(self, element_id: str, epoch: str, *, lease: Lease | None = None) -> int:
         """Remove the files of an element that ``epoch``, read to its end, has not named; how many.
@@ -173,7 +175,7 @@ class FilesStore:
             NotFoundError: the index has no such file.
         """
         row = await self._database.fetch_one(
-            "SELECT element_id, sequence, attributes FROM files WHERE file_id = :file_id",
+            f"SELECT {_INDEXED_FILE} AND f.file_id = :file_id",
             {"file_id": str(file_id)},
         )
         if row is None:
@@ -189,10 +191,10 @@ class FilesStore:
             InvalidRequestError: ``after`` is not the ``next_after`` of a page.
         """
         where, parameters = _list_where(element_id)
-        total = await count(self._database, f"SELECT 1 FROM files WHERE {where}", parameters)
+        total = await count(self._database, f"SELECT 1 FROM files AS f WHERE {where}", parameters)
         rows = await self._database.fetch_all(
-            f"SELECT row_id, element_id, sequence, attributes FROM files WHERE {where}"
-            " AND row_id < :before ORDER BY row_id DESC LIMIT :limit OFFSET :offset",
+            f"SELECT f.row_id, {_INDEXED_FILE} AND {where} AND f.row_id < :before"
+            " ORDER BY f.row_id DESC LIMIT :limit OFFSET :offset",
             {**parameters, "before": _row_id_of(after), "limit": limit + 1, "offset": offset},
         )
         items = rows[:limit]
@@ -213,12 +215,11 @@ class FilesStore:
 
     async def position(self, element_id: str) -> IndexPosition | None:
         """How far the journal of an element has been read; ``None`` when that has not begun."""
-        return await _position(self._database, element_id)
+        return await get_position(self._database, element_id)
 
     async def positions(self) -> Sequence[IndexPosition]:
         """How far every journal has been read."""
-        rows = await self._database.fetch_all("SELECT * FROM index_positions ORDER BY element_id")
-        return [IndexPosition.from_row(row) for row in rows]
+        return await list_positions(self._database)
 
     async def wait_for_position(self, position: JournalPosition, *, within: float) -> bool:
         """Wait until the index holds what the element's journal says up to ``position``.
@@ -239,9 +240,34 @@ class FilesStore:
             pause = min(2 * pause, _LONGEST_WAIT)
         return True
 
-    async def _write(self, transaction: Transaction, changes: Changes, *, epoch: str) -> None:
+    async def _unknown(
+        self, entries: Sequence[JournalEntry], *, element_id: str, epoch: str
+    ) -> Sequence[JournalEntry]:
+        """The entries without those that are known, as far as can be told before the transaction.
+
+        Asking costs less than preparing: the journal repeats all that was handed over.
+        """
+        if len(entries) <= _PREPARED_INLINE:
+            return entries
+        position = await get_position(self._database, element_id)
+        read = position.sequence if position is not None and position.epoch == epoch else 0
+        files = await _known_files(self._database, file_ids=[str(entry.file_id) for entry in entries])
+
+        def is_known(entry: JournalEntry) -> bool:
+            file = files.get(str(entry.file_id))
+            return entry.sequence <= read or (
+                file is not None
+                and (file.element_id, file.epoch) == (element_id, epoch)
+                and entry.sequence <= file.sequence
+            )
+
+        return [entry for entry in entries if not is_known(entry)]
+
+    async def _write(
+        self, transaction: Transaction, changes: Changes, files: Mapping[str, KnownFile], *, epoch: str
+    ) -> None:
         writer = FileWriter(transaction, self._database.search_index)
-        placed = await writer.place(changes.added) if changes.added else {}
+        placed = await writer.place(changes.added, taken={file.row_id for file in files.values()})
         await writer.write({**placed, **changes.replaced}, replaced=list(changes.replaced))
         await writer.confirm(changes.confirmed, epoch=epoch)
         await writer.remove(changes.removed)
@@ -249,7 +275,7 @@ class FilesStore:
     async def _forget_some(self, element_id: str, epoch: str, lease: Lease | None) -> int:
         async with self._database.transaction() as transaction:
             await _check_lease(transaction, lease)
-            known = await _position(transaction, element_id)
+            known = await get_position(transaction, element_id)
             if known is None or known.epoch != epoch:
                 raise _other_epoch(known, epoch)
             # Two ranges of one index: <> would walk over all that the new epoch has confirmed.
@@ -264,7 +290,7 @@ class FilesStore:
         return len(rows)
 
     async def _has_reached(self, position: JournalPosition) -> bool:
-        known = await _position(self._database, position.element_id)
+        known = await get_position(self._database, position.element_id)
         return known is not None and known.sequence >= position.sequence
 
     async def _require_element(self, element_id: str) -> None:
@@ -293,32 +319,20 @@ async def _check_lease(transaction: Transaction, lease: Lease | None) -> None:
         await require_lease(transaction, lease)
 
 
-async def _position(reader: Reader, element_id: str) -> IndexPosition | None:
-    row = await reader.fetch_one(
-        "SELECT * FROM index_positions WHERE element_id = :element_id", {"element_id": element_id}
-    )
-    return None if row is None else IndexPosition.from_row(row)
-
-
-def _beyond(
-    known: IndexPosition, said: Sequence[FileRow | Tombstone], *, epoch: str
-) -> Sequence[FileRow | Tombstone]:
-    """What the reader of the journal does not know or is about to read."""
-    return [entry for entry in said if entry.sequence > known.sequence] if known.epoch == epoch else []
-
-
 async def _known_files(
-    transaction: Transaction, entries: Sequence[FileRow | Tombstone]
+    reader: Reader, *, file_ids: Sequence[str], row_ids: Sequence[int] = ()
 ) -> Mapping[str, KnownFile]:
-    if not entries:
+    """What the index holds under these ids, or under a ``row_id`` that a new file would have."""
+    if not file_ids:
         return {}
-    inside, parameters = listed("file_id", [entry.file_id for entry in entries])
-    rows = await transaction.fetch_all(
+    file_list, file_parameters = listed("file_id", file_ids)
+    row_list, row_parameters = listed("row_id", row_ids)
+    found = await reader.fetch_all(
         "SELECT file_id, row_id, element_id, epoch, sequence, attributes_digest, version, updated_at"
-        f" FROM files WHERE file_id IN ({inside})",
-        parameters,
+        f" FROM files WHERE file_id IN ({file_list}) OR row_id IN ({row_list or 'NULL'})",
+        {**file_parameters, **row_parameters},
     )
-    return {text(row, "file_id"): _known_file(row) for row in rows}
+    return {text(row, "file_id"): _known_file(row) for row in found}
 
 
 def _known_file(row: Row) -> KnownFile:
@@ -333,20 +347,13 @@ def _known_file(row: Row) -> KnownFile:
     )
 
 
-async def _set_position(transaction: Transaction, element_id: str, epoch: str, *, sequence: int) -> None:
-    position = IndexPosition(
-        element_id=element_id, epoch=epoch, sequence=sequence, updated_at=datetime.now(UTC)
-    )
-    await transaction.execute(_SET_POSITION, position.to_row())
-
-
 def _other_epoch(known: IndexPosition | None, epoch: str) -> PreconditionFailedError:
     read = "no epoch" if known is None else f"epoch {known.epoch}"
     return PreconditionFailedError(f"{read} of the journal is being read, not {epoch}")
 
 
 def _list_where(element_id: str | None) -> tuple[str, dict[str, Parameter]]:
-    return ("TRUE", {}) if element_id is None else ("element_id = :element_id", {"element_id": element_id})
+    return ("TRUE", {}) if element_id is None else ("f.element_id = :element_id", {"element_id": element_id})
 
 
 def _row_id_of(after: str | None) -> int:

@@ -35,6 +35,7 @@ def downgrade() -> None:
         "index_positions",
         "file_attributes",
         "file_tags",
+        "file_sidecars",
         "files",
     ):
         op.drop_table(table)
@@ -48,9 +49,7 @@ def _create_files() -> None:
         sa.Column("element_id", _TEXT, nullable=False),
         sa.Column("epoch", _TEXT, nullable=False),
         sa.Column("sequence", sa.BigInteger(), nullable=False),
-        sa.Column("attributes", _TEXT, nullable=False),
         sa.Column("attributes_digest", _TEXT, nullable=False),
-        sa.Column("original_filename", _TEXT, nullable=False),
         sa.Column("filename_folded", _TEXT, nullable=False),
         sa.Column("file_extension", _TEXT, nullable=False),
         sa.Column("file_size", sa.BigInteger(), nullable=False),
@@ -59,12 +58,11 @@ def _create_files() -> None:
         sa.Column("description_digest", _TEXT),
         sa.Column("created_by_username", _TEXT, nullable=False),
         sa.Column("retention_policy", _TEXT, nullable=False),
-        sa.Column("expires_at", _TIME),
-        sa.Column("created_at", _TIME, nullable=False),
         sa.Column("updated_at", _TIME, nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
     )
     for column in (
+        "element_id",
         "filename_folded",
         "file_extension",
         "file_size",
@@ -75,7 +73,7 @@ def _create_files() -> None:
         "updated_at",
     ):
         op.create_index(f"files_{column}", "files", [column, "row_id"])
-    op.create_index("files_element", "files", ["element_id", "epoch"])
+    op.create_index("files_epoch", "files", ["element_id", "epoch"])
     op.create_index(
         "files_description_digest",
         "files",
@@ -86,6 +84,16 @@ def _create_files() -> None:
 
 
 def _create_file_values() -> None:
+    """What is kept of a file beside its narrow row, which searches walk over by the thousand."""
+    op.create_table(
+        "file_sidecars",
+        sa.Column("row_id", _ROW_ID, primary_key=True, autoincrement=False),
+        sa.Column("attributes", _TEXT, nullable=False),
+    )
+    _create_multiple_values()
+
+
+def _create_multiple_values() -> None:
     """What a file has many of. The key finds a row's values; the index finds rows by value."""
     op.create_table(
         "file_tags",
