@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -197,15 +198,30 @@ async def test_a_small_object_costs_one_call_in_a_thread(root: Path) -> None:
     assert calls == [1, 1, 1]
 
 
-async def test_a_directory_that_was_swept_away_is_made_again(root: Path, storage: LocalStorage) -> None:
+@pytest.mark.parametrize("directory", ["2026", ".artstore/staging"])
+async def test_a_directory_that_was_swept_away_is_made_again(
+    root: Path, storage: LocalStorage, directory: str
+) -> None:
     await storage.put("2026/first", body(b"content"))
     await storage.delete("2026/first")
-    for directory in ("2026", ".artstore/staging"):
-        (root / directory).rmdir()
+    (root / directory).rmdir()
 
     await storage.put("2026/second", body(b"content"))
 
     assert await read(storage.get("2026/second")) == b"content"
+
+
+def test_a_stamp_is_as_fine_as_the_clock(tmp_path: Path) -> None:
+    files = Files()
+    descriptor = files.create(str(tmp_path / "file"))
+
+    before = time.time_ns()
+    files.stamp(descriptor)
+    after = time.time_ns()
+
+    stamp = os.fstat(descriptor).st_mtime_ns
+    os.close(descriptor)
+    assert before <= stamp <= after
 
 
 async def test_objects_are_plain_files_that_others_cannot_read(root: Path, storage: LocalStorage) -> None:

@@ -7,6 +7,7 @@ import os
 import resource
 import threading
 from collections.abc import AsyncIterator, Callable, Generator
+from concurrent.futures import CancelledError
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from artstore.core.spec import (
 from artstore.core.testing import body, read
 from artstore.plugins.storage_local.backend import LocalStorage
 from artstore.plugins.storage_local.files import Files
+from artstore.plugins.storage_local.root import Root
+from artstore.plugins.storage_local.upload import Upload
 
 OpenStorage = Callable[[Files], AbstractAsyncContextManager[LocalStorage]]
 Staged = Callable[[], list[str]]
@@ -226,6 +229,19 @@ async def test_a_cancelled_put_waits_for_its_thread(open_with: OpenStorage, stag
 
         assert not done
         assert staged() == []
+
+
+def test_a_step_that_comes_after_the_end_does_nothing(root: Path, staged: Staged) -> None:
+    opened = Root(root, Files())
+    opened.open()
+    upload = Upload(opened, size=None, sha256=None)
+    upload.discard()
+
+    with pytest.raises(CancelledError):
+        upload.write([b"late"])
+
+    opened.close()
+    assert staged() == []
 
 
 async def test_a_staged_file_that_cannot_be_removed_does_not_hide_the_error(

@@ -2,14 +2,22 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+import threading
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import pytest
 
-from artstore.core.spec import CorruptedError, InvalidRequestError, NotFoundError
+from artstore.core.spec import CorruptedError, IncompleteBodyError, InvalidRequestError, NotFoundError
 from artstore.core.testing import body, read
 from artstore.plugins.storage_local.backend import LocalStorage
+from artstore.plugins.storage_local.files import Files
+from artstore.plugins.storage_local.root import Root
+from artstore.plugins.storage_local.workers import Workers
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LARGE = bytes(range(256)) * 4096
 
@@ -155,8 +163,29 @@ async def test_a_directory_that_vanishes_during_a_listing_is_passed_over(
     assert seen == [*keys[:299], "c/last"]
 
 
+class HeldWorkers(Workers):
+    """Threads that begin nothing until they are released."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads)
+        self.reached = threading.Event()
+        self.released = threading.Event()
+
+    def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        def held() -> T:
+            self.reached.set()
+            self.released.wait()
+            return function(*args, **kwargs)
+
+        return super().submit(held)
+
+
 class TestDescriptors:
     """None stays open, however a reader ends."""
+
+    @pytest.fixture
+    def opened_root(self, root: Path, storage: LocalStorage) -> Root:
+        return Root(root, Files())
 
     @pytest.fixture(autouse=True)
     async def none_is_left(self, storage: LocalStorage) -> AsyncGenerator[None, None]:
@@ -188,13 +217,18 @@ class TestDescriptors:
         with pytest.raises(NotFoundError):
             await read(storage.get("directory"))
 
-    @pytest.mark.parametrize("turns", range(4))
-    async def test_after_a_cancelled_open(self, storage: LocalStorage, turns: int) -> None:
-        opening = asyncio.create_task(read(storage.get("key")))
-        for _ in range(turns):
-            await asyncio.sleep(0)
+    async def test_after_a_refused_put(self, storage: LocalStorage) -> None:
+        with pytest.raises(IncompleteBodyError):
+            await storage.put("key", body(LARGE), size=1)
+
+    async def test_after_an_open_cancelled_while_a_thread_works(self, opened_root: Root) -> None:
+        workers = HeldWorkers(1)
+        opening = asyncio.create_task(read(LocalStorage(opened_root, workers).get("key")))
+        await asyncio.to_thread(workers.reached.wait)
 
         opening.cancel()
+        await asyncio.wait([opening])
+        workers.released.set()
+        await workers.close()
 
-        with pytest.raises(asyncio.CancelledError):
-            await opening
+        assert opening.cancelled()

@@ -240,10 +240,18 @@ class StorageContract:
     async def test_deleting_is_idempotent(self, storage: StorageBackend) -> None:
         await storage.put("key", body(b"content"))
 
-        for key in ("key", "key", "never/there", "key/below"):
-            await storage.delete(key)
+        await storage.delete("key")
+        await storage.delete("key")
 
         assert await listed(storage) == []
+
+    async def test_deleting_what_is_not_there_deletes_nothing(self, storage: StorageBackend) -> None:
+        await storage.put("a/key", body(b"content"))
+
+        for key in ("a", "a/other", "a/key/below", "never/there"):
+            await storage.delete(key)
+
+        assert await listed(storage) == ["a/key"]
 
     async def test_a_deleted_key_can_be_used_again(self, storage: StorageBackend) -> None:
         await storage.put("a/key", body(b"old"))
