@@ -98,6 +98,12 @@ class RemoteError(ArtStoreError):
         return self.problem.type.removeprefix(TYPE_PREFIX)
 
 
+def is_server_error(error: ArtStoreError) -> bool:
+    """Whether it is not the client who has to change something: it is answered with a 5xx."""
+    status = error.problem.status if isinstance(error, RemoteError) else PROBLEM_TYPES[type(error)].status
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
 def problem_response(error: ArtStoreError, *, request_id: str) -> web.Response:
     """Render ``error``; what a 5xx shows is its title, and its detail only where it helps the client."""
     problem = _problem(error, request_id)

@@ -13,10 +13,11 @@ from typing import Any, Final
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
-__all__ = ["current", "downgrade", "upgrade"]
+__all__ = ["current", "downgrade", "is_current", "upgrade"]
 
 LOCK_TIMEOUT: Final = 60.0
 """How long to wait for another process that is migrating the same SQLite file, in seconds."""
@@ -45,6 +46,11 @@ def current(url: str) -> str | None:
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
+
+
+def is_current(url: str) -> bool:
+    """Whether the schema at ``url`` is the one that this release reads and writes."""
+    return current(url) == ScriptDirectory(str(Path(__file__).parent)).get_current_head()
 
 
 def _config(connection: Connection) -> Config:

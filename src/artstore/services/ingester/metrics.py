@@ -3,12 +3,12 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from artstore.core.http.problems import RemoteError
-from artstore.core.spec import ArtStoreError, UnavailableError, UpstreamError
+from artstore.core.http.problems import is_server_error
+from artstore.core.spec import ArtStoreError
 
 Outcome = Literal["stored", "known", "refused", "failed"]
 RegistrationOutcome = Literal["registered", "failed", "skipped"]
@@ -27,7 +27,7 @@ class IngesterMetrics:
             ["outcome"],
             registry=registry,
         )
-        self._uploads = {outcome: uploads.labels(outcome) for outcome in _OUTCOMES}
+        self._uploads = {outcome: uploads.labels(outcome) for outcome in get_args(Outcome)}
         self.size = Counter(
             "artstore_ingester_upload_bytes_total", "Bytes of stored files.", registry=registry
         )
@@ -51,7 +51,9 @@ class IngesterMetrics:
             ["outcome"],
             registry=registry,
         )
-        self.registrations = {outcome: registrations.labels(outcome) for outcome in _REGISTRATION_OUTCOMES}
+        self.registrations = {
+            outcome: registrations.labels(outcome) for outcome in get_args(RegistrationOutcome)
+        }
         self.breaker = Gauge(
             "artstore_ingester_breaker_open",
             "Whether admin is left alone for a while (1) because it did not answer.",
@@ -65,7 +67,7 @@ class IngesterMetrics:
         try:
             yield
         except ArtStoreError as error:
-            self._uploads["failed" if _is_ours(error) else "refused"].inc()
+            self._uploads["failed" if is_server_error(error) else "refused"].inc()
             raise
         finally:
             self.active.dec()
@@ -86,14 +88,3 @@ class IngesterMetrics:
             self._none.observe(perf_counter() - started)
             raise
         self._found.observe(perf_counter() - started)
-
-
-def _is_ours(error: ArtStoreError) -> bool:
-    """Whether the cluster failed rather than the client."""
-    if isinstance(error, RemoteError):
-        return error.problem.status >= 500
-    return isinstance(error, UnavailableError | UpstreamError)
-
-
-_OUTCOMES: Final[tuple[Outcome, ...]] = ("stored", "known", "refused", "failed")
-_REGISTRATION_OUTCOMES: Final[tuple[RegistrationOutcome, ...]] = ("registered", "failed", "skipped")

@@ -1,0 +1,93 @@
+"""One file: what the index knows of it, and its bytes from the element that holds it."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from uuid import UUID
+
+from aiohttp import web
+
+from artstore.core.client.roles import RoleClient
+from artstore.core.search import SearchHit
+from artstore.core.spec import UnavailableError
+from artstore.core.stores.files import FilesStore, IndexedFile
+from artstore.services.query.elements import ElementUrls
+from artstore.services.query.metrics import DownloadMeasurement, QueryMetrics
+from artstore.services.query.relay import relay
+from artstore.services.query.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Metadata and downloads."""
+
+    schema: Schema
+    store: FilesStore
+    element_urls: ElementUrls
+    client: RoleClient
+    metrics: QueryMetrics
+    stall_timeout: float
+
+    async def get(self, file_id: UUID) -> IndexedFile:
+        """What the index knows of a file.
+
+        Raises:
+            NotFoundError: it knows no such file.
+        """
+        await self.schema.require()
+        return await self.store.get(file_id)
+
+    async def download(self, request: web.Request, file_id: UUID) -> web.StreamResponse:
+        """Answer GET or HEAD of a file's bytes.
+
+        Raises:
+            NotFoundError: there is no such file.
+            UnavailableError: the element that holds it does not answer; the file is not lost.
+        """
+        with self.metrics.download() as measurement:
+            return await self._download(request, await self.get(file_id), measurement)
+
+    async def _download(
+        self, request: web.Request, file: IndexedFile, measurement: DownloadMeasurement
+    ) -> web.StreamResponse:
+        url = await self.element_urls.get(file.element_id)
+        try:
+            response = await relay(
+                request,
+                self.client,
+                f"{url}/api/v1/files/{file.attributes.file_id}/download",
+                checksum=file.attributes.checksum,
+                stall_timeout=self.stall_timeout,
+                measurement=measurement,
+            )
+        except UnavailableError as error:
+            self.element_urls.forget(file.element_id)
+            raise UnavailableError(
+                f"the file is on storage element {file.element_id}, which does not answer: {error.detail}",
+                retry_after=error.retry_after,
+            ) from error
+        if response.status == HTTPStatus.PARTIAL_CONTENT:
+            self.metrics.download_ranges.inc()
+        return response
+
+
+def as_hit(file: IndexedFile) -> SearchHit:
+    """The same shape as a search gives."""
+    attributes = file.attributes
+    return SearchHit(
+        file_id=attributes.file_id,
+        original_filename=attributes.original_filename,
+        file_size=attributes.file_size,
+        content_type=attributes.content_type,
+        checksum=attributes.checksum,
+        created_at=attributes.created_at,
+        updated_at=attributes.updated_at,
+        created_by_username=attributes.created_by_username,
+        created_by_fullname=attributes.created_by_fullname,
+        description=attributes.description,
+        tags=attributes.tags,
+        retention_policy=attributes.retention.policy,
+        expires_at=attributes.retention.expires_at,
+        custom_attributes=attributes.custom_attributes,
+        version=attributes.version,
+        element_id=file.element_id,
+    )

@@ -1,0 +1,127 @@
+"""Passes a download on from the storage element that holds the file, byte by byte as it comes."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import ClientResponse, hdrs, web
+
+from artstore.core.client.roles import RoleClient
+from artstore.core.http.downloads import ONE_RESPONSE_LIMIT
+from artstore.core.spec import CorruptedError
+from artstore.services.query.metrics import DownloadMeasurement, DownloadOutcome
+
+REQUEST_HEADERS: Final = (
+    hdrs.RANGE,
+    hdrs.IF_RANGE,
+    hdrs.IF_MATCH,
+    hdrs.IF_NONE_MATCH,
+    hdrs.IF_MODIFIED_SINCE,
+    hdrs.IF_UNMODIFIED_SINCE,
+)
+RESPONSE_HEADERS: Final = (
+    hdrs.ACCEPT_RANGES,
+    hdrs.CACHE_CONTROL,
+    hdrs.CONTENT_DISPOSITION,
+    hdrs.CONTENT_RANGE,
+    hdrs.CONTENT_TYPE,
+    hdrs.ETAG,
+    hdrs.LAST_MODIFIED,
+    "Repr-Digest",
+)
+# Says in a header of its own how long the file is (RFC 9110 section 15.5.17).
+RELAYED_ERRORS: Final = frozenset[int]({HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
+
+_WITH_CONTENT: Final = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
+_OUTCOMES: Final[Mapping[int, DownloadOutcome]] = {
+    HTTPStatus.OK: "sent",
+    HTTPStatus.PARTIAL_CONTENT: "sent",
+    HTTPStatus.NOT_MODIFIED: "not_modified",
+}
+
+
+async def relay(
+    request: web.Request,
+    client: RoleClient,
+    url: str,
+    *,
+    checksum: str,
+    stall_timeout: float,
+    measurement: DownloadMeasurement,
+) -> web.StreamResponse:
+    """Answer as the element at ``url`` answers: conditions and ranges are evaluated there.
+
+    Raises:
+        CorruptedError: the element has other content than ``checksum`` under this id.
+        ArtStoreError: as :meth:`~artstore.core.client.roles.RoleClient.request`; once the answer is on
+            its way, that breaks the connection.
+    """
+    async with client.request(
+        request.method,
+        url,
+        headers=_passed_on(request),
+        deadline=stall_timeout,
+        stall_timeout=stall_timeout,
+        accept_statuses=RELAYED_ERRORS,
+    ) as upstream:
+        _check(upstream, checksum)
+        response = await _answer(request, upstream, measurement)
+    measurement.outcome = _OUTCOMES.get(upstream.status, "refused")
+    return response
+
+
+def _passed_on(request: web.Request) -> dict[str, str]:
+    """Conditions and ranges. The element's answer has to come as it is, not compressed."""
+    headers: dict[str, str] = {
+        name: ", ".join(request.headers.getall(name)) for name in REQUEST_HEADERS if name in request.headers
+    }
+    return {**headers, hdrs.ACCEPT_ENCODING: "identity"}
+
+
+def _check(upstream: ClientResponse, checksum: str) -> None:
+    if upstream.status in _WITH_CONTENT and upstream.headers.get(hdrs.ETAG) != f'"{checksum}"':
+        raise CorruptedError("the storage element has other content than the index says")
+
+
+async def _answer(
+    request: web.Request, upstream: ClientResponse, measurement: DownloadMeasurement
+) -> web.StreamResponse:
+    headers = {name: upstream.headers[name] for name in RESPONSE_HEADERS if name in upstream.headers}
+    length = upstream.content_length
+    if request.method == hdrs.METH_HEAD or upstream.status == HTTPStatus.NOT_MODIFIED:
+        return await _without_body(request, upstream, headers)
+    if length is not None and length <= ONE_RESPONSE_LIMIT:
+        body = await upstream.read()
+        if upstream.status in _WITH_CONTENT:
+            measurement.size += length
+        return web.Response(status=upstream.status, headers=headers, body=body)
+    response = web.StreamResponse(status=upstream.status, headers=headers)
+    response.content_length = length
+    await response.prepare(request)
+    await _copy(upstream, response, measurement)
+    return response
+
+
+async def _without_body(
+    request: web.Request, upstream: ClientResponse, headers: Mapping[str, str]
+) -> web.StreamResponse:
+    response = web.StreamResponse(status=upstream.status, headers=headers)
+    if request.method == hdrs.METH_HEAD:
+        response.content_length = upstream.content_length
+    await response.prepare(request)
+    return response
+
+
+async def _copy(
+    upstream: ClientResponse, response: web.StreamResponse, measurement: DownloadMeasurement
+) -> None:
+    """In chunks of what has arrived (256 KiB at most are read ahead), at the pace of the client."""
+    content = upstream.content
+    while chunk := await content.readany():
+        try:
+            await response.write(chunk)
+        except ConnectionError as error:
+            # Not to be taken for a failure of the element's connection.
+            raise ConnectionResetError("the client has gone") from error
+        measurement.size += len(chunk)
+    await response.write_eof()
