@@ -84,7 +84,7 @@ class SigningKeys:
             ConfigurationError: a key cannot be decrypted.
         """
         if not any(row.signs_until is None for row in await self._store.list()):
-            key = await asyncio.to_thread(_new_key, self._master_key)
+            key = await asyncio.to_thread(new_key, self._master_key)
             if await self._store.add_first(key):
                 _log.info("signing_key_made", kid=key.kid)
         await self._read()
@@ -142,17 +142,8 @@ class SigningKeys:
             return None
 
 
-def _not_expired(rows: Sequence[SigningKey]) -> list[SigningKey]:
-    now = datetime.now(UTC)
-    return [row for row in rows if row.expires_at is None or row.expires_at > now]
-
-
-def _load(row: SigningKey, master_key: MasterKey) -> LoadedKey:
-    private_key = master_key.decrypt(row.private_key_encrypted, kid=row.kid)
-    return LoadedKey(row, private_key, _public(private_key))
-
-
-def _new_key(master_key: MasterKey) -> SigningKey:
+def new_key(master_key: MasterKey) -> SigningKey:
+    """A key that signs from now on. Takes a tenth of a second or several: call it in a thread."""
     private_key = generate_private_key(public_exponent=65537, key_size=KEY_SIZE)
     public = _public(private_key)
     now = datetime.now(UTC)
@@ -164,6 +155,16 @@ def _new_key(master_key: MasterKey) -> SigningKey:
         created_at=now,
         signs_from=now,
     )
+
+
+def _not_expired(rows: Sequence[SigningKey]) -> list[SigningKey]:
+    now = datetime.now(UTC)
+    return [row for row in rows if row.expires_at is None or row.expires_at > now]
+
+
+def _load(row: SigningKey, master_key: MasterKey) -> LoadedKey:
+    private_key = master_key.decrypt(row.private_key_encrypted, kid=row.kid)
+    return LoadedKey(row, private_key, _public(private_key))
 
 
 def _public(private_key: RSAPrivateKey) -> JsonWebKey:
