@@ -29,7 +29,7 @@ def prepare(path: Path, *, tables: Iterable[str], busy_timeout: float) -> Path:
     try:
         _create(path)
         with closing(sqlite3.connect(path, isolation_level=None, timeout=busy_timeout)) as connection:
-            _use_log(connection, path, deadline=time.monotonic() + busy_timeout)
+            use_log(connection, path, deadline=time.monotonic() + busy_timeout)
             _create_tables(connection, tables)
     except OSError as error:
         raise ConfigurationError(f"the database {path} cannot be made: {error}") from error
@@ -52,21 +52,26 @@ def connect(path: Path, *, synchronous: Synchronous, busy_timeout: float) -> sql
     return connection
 
 
-def _create(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Private, since accounts are kept here. Not by opening it: closing any descriptor of the file
-    # would drop the locks that other connections of this process hold on it.
-    with suppress(FileExistsError):
-        mknod(path, stat.S_IFREG | 0o600)
+def use_log(connection: sqlite3.Connection, path: Path, *, deadline: float) -> None:
+    """Make the write-ahead log the database's journal.
 
-
-def _use_log(connection: sqlite3.Connection, path: Path, *, deadline: float) -> None:
+    Raises:
+        ConfigurationError: the file system cannot share memory, which it needs.
+    """
     while (mode := _try_to_use_log(connection, deadline=deadline)) is None:
         time.sleep(_RETRY_INTERVAL)
     if mode != "wal":
         raise ConfigurationError(
             f"the database {path} must be on a local disk: its file system shares no memory"
         )
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Private, since accounts are kept here. Not by opening it: closing any descriptor of the file
+    # would drop the locks that other connections of this process hold on it.
+    with suppress(FileExistsError):
+        mknod(path, stat.S_IFREG | 0o600)
 
 
 def _try_to_use_log(connection: sqlite3.Connection, *, deadline: float) -> str | None:

@@ -3,7 +3,6 @@
 Stems are made here, in the writer thread through an SQL function; FTS5 only splits them at spaces.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -73,12 +72,13 @@ class SqliteSearchIndex(SearchIndex):
             {"row_id": document.row_id, "name": document.name, "text": document.text}
             for document in documents
         ]
-        # Not awaited one by one: queued together they cost one round trip to the writer thread.
-        await asyncio.gather(*(transaction.executemany(sql, batch) for sql in _PUT))
+        for sql in _PUT:
+            await transaction.executemany(sql, batch)
 
     async def delete(self, transaction: Transaction, row_ids: Iterable[int]) -> None:
         batch = [{"row_id": row_id} for row_id in row_ids]
-        await asyncio.gather(*(transaction.executemany(sql, batch) for sql in _DELETE))
+        for sql in _DELETE:
+            await transaction.executemany(sql, batch)
 
     def match_sql(self, query: str, mode: TextMode) -> tuple[str, Parameters] | None:
         if mode == "fulltext":
