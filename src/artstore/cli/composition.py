@@ -1,20 +1,19 @@
 """Joins roles, settings and plugins into applications."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
+from artstore.cli.secrets_chain import prepare_secrets
 from artstore.core import registry as kinds
 from artstore.core.app import Open, Resource, Role, build_app
 from artstore.core.client.roles import RoleClient, open_role_client
 from artstore.core.client.tokens import ClientCredentials
 from artstore.core.config import PluginSection, RoleName, Settings
 from artstore.core.keys import AUTHENTICATOR, CACHE, CATALOG, CLIENT, DATABASE, METRICS, SECRETS, STORAGE
-from artstore.core.metrics import Metrics
 from artstore.core.registry import Kind, Registry
-from artstore.core.secrets import SecretsChain
 from artstore.core.spec import UnavailableError
 from artstore.services import admin, ingester, query, storage_element
 
@@ -68,32 +67,6 @@ def _with_own_issuer(registry: Registry, settings: Settings) -> PluginSection:
     options = registry.provider(kinds.AUTH, settings.auth.type).config.model_fields
     known = {name: value for name, value in own.items() if name in options}
     return PluginSection.model_validate({"type": settings.auth.type, **known, **settings.auth.options})
-
-
-def prepare_secrets(
-    registry: Registry, settings: Settings
-) -> Callable[[Metrics], AbstractAsyncContextManager[SecretsChain]]:
-    """Import the secret providers now; what is returned holds their chain open.
-
-    The providers themselves are configured without secrets.
-    """
-    for section in settings.secrets:
-        registry.provider(kinds.SECRETS, section.type)
-
-    @asynccontextmanager
-    async def opened(metrics: Metrics) -> AsyncGenerator[SecretsChain, None]:
-        async with AsyncExitStack() as stack:
-            none_yet = SecretsChain()
-            yield SecretsChain(
-                [
-                    await stack.enter_async_context(
-                        registry.open(kinds.SECRETS, section, secrets=none_yet, metrics=metrics)
-                    )
-                    for section in settings.secrets
-                ]
-            )
-
-    return opened
 
 
 def _plugin(registry: Registry, kind: Kind[T], section: PluginSection) -> Open:

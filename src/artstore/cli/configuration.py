@@ -8,8 +8,8 @@ import typer
 from pydantic import BaseModel
 
 from artstore.cli.composition import ROLES, plugin_sections
+from artstore.cli.directory import CONFIG_NAME, DEFAULT_DATA
 from artstore.cli.output import JsonOption, console, print_json, print_table
-from artstore.cli.serving import CONFIG_NAME, DEFAULT_DATA
 from artstore.core.config import Settings, read_settings
 from artstore.core.registry import KINDS, SECRETS, Registry, installed_plugins
 from artstore.core.spec import PluginError

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from artstore.cli.composition import prepare_secrets
-from artstore.cli.serving import CONFIG_NAME, DEFAULT_DATA, RUNNING_NAME
+from artstore.cli.directory import CONFIG_NAME, DEFAULT_DATA, RUNNING_NAME
+from artstore.cli.secrets_chain import prepare_secrets
 from artstore.core.client.roles import RoleClient, open_role_client
 from artstore.core.client.tokens import ClientCredentials, GetCredentials
 from artstore.core.config import RoleName, environment_variable, read_settings

@@ -1,39 +1,64 @@
 """The command `artstore`: every subcommand, and one way to fail."""
 
 import sys
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Annotated, Final
 
+import click
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from artstore import __version__
-from artstore.cli import accounts, configuration, put, reading, serving, verify
 from artstore.core.spec import ArtStoreError, ConfigurationError
+
+COMMANDS: Final[Mapping[str, str]] = {
+    "up": "serving:up",
+    "run": "serving:run",
+    "init": "serving:init",
+    "put": "put:put",
+    "search": "reading:search",
+    "get": "reading:get",
+    "ls": "reading:ls",
+    "info": "reading:info",
+    "rm": "reading:rm",
+    "verify": "verify:verify",
+    "service-account": "accounts:app",
+    "plugins": "configuration:plugins",
+    "config": "configuration:app",
+}
+"""Every command, with the module of this package and the name it is made from."""
+
+
+class Commands(TyperGroup):
+    """Imports the module of a command when that command is used: servers take long to import."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        found = getattr(import_module(f"artstore.cli.{module}"), attribute)
+        if not isinstance(found, typer.Typer):
+            function, found = found, typer.Typer(add_completion=False)
+            found.command(cmd_name)(function)
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
 
 app: Final = typer.Typer(
     name="artstore",
+    cls=Commands,
     help="Keeps documents for decades, readable without it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    serving.up,
-    serving.run,
-    serving.init,
-    put.put,
-    reading.search,
-    reading.get,
-    reading.ls,
-    reading.info,
-    reading.rm,
-    verify.verify,
-    configuration.plugins,
-):
-    app.command()(command)
-app.add_typer(accounts.app, name="service-account")
-app.add_typer(configuration.app, name="config")
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from artstore.cli.local_files import printable
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
-console: Final = Console(highlight=False)
+console: Final = Console(highlight=False, soft_wrap=True)
 errors: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -46,10 +46,13 @@ def print_json(value: BaseModel | Iterable[BaseModel] | dict[str, object]) -> No
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A plain table; every cell is shown as it is."""
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        # What people copy, ids above all, is never cut.
+        table.add_column(column, no_wrap=True, overflow="ignore")
     for row in rows:
         table.add_row(*(escape(printable(cell)) for cell in row))
-    console.print(table)
+    console.print(table, crop=False)
 
 
 def print_failure(what: str, why: str) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,16 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from artstore.cli.composition import make_app
+from artstore.cli.directory import CONFIG_NAME, DEFAULT_DATA, RUNNING_NAME, make_directory
 from artstore.cli.workers import supervise
 from artstore.core.config import RoleName, Settings, read_settings
 from artstore.core.logging import configure_logging
 from artstore.core.server import Listener, serve
 from artstore.core.spec import ConfigurationError
 
-CONFIG_NAME: Final = "artstore.toml"
-RUNNING_NAME: Final = "admin-url"
-"""File in the data directory that tells clients where a running cluster is."""
-DEFAULT_DATA: Final = Path("artstore-data")
 ALL_ROLES: Final[Sequence[RoleName]] = ("admin", "element", "ingester", "query")
 
 DataOption = Annotated[Path, typer.Option("--data", metavar="DIR", help="Directory of the cluster.")]
@@ -84,23 +80,6 @@ def init(
     )
 
 
-def make_directory(directory: Path, *, base_port: int | None) -> None:
-    """Write the default configuration file.
-
-    Raises:
-        ConfigurationError: the directory cannot be made or written to.
-    """
-    text = (files("artstore.cli") / CONFIG_NAME).read_text()
-    if base_port is not None:
-        text = text.replace("base_port = 8000", f"base_port = {base_port}")
-    try:
-        # The directory holds secrets and documents: others on this machine are none of its readers.
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (directory / CONFIG_NAME).write_text(text)
-    except OSError as error:
-        raise ConfigurationError(f"cannot write to {directory}: {error.strerror}") from error
-
-
 def _listener(role: RoleName, settings: Settings, *, reuse_port: bool = False) -> Listener:
     return Listener(
         role=role,
@@ -114,10 +93,11 @@ def _listener(role: RoleName, settings: Settings, *, reuse_port: bool = False) -
 def _announce(data: Path, running: Path, settings: Settings) -> None:
     running.write_text(settings.url("admin") + "\n")
     option = "" if data == DEFAULT_DATA else f" --data {data}"
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(f"\n[bold]ArtStore is up[/bold] on {escape(str(data.resolve()))}")
     for role in ALL_ROLES:
-        console.print(f"  {role:<9} {settings.url(role)}   /api/v1/openapi.json, /health/ready, /metrics")
+        console.print(f"  {role:<9} {settings.url(role)}")
+    console.print("Each has /api/v1/openapi.json, /health/ready and /metrics.")
     console.print(
         f"Files are under {escape(str(data / 'storage'))}, credentials under {escape(str(data / 'secrets'))}."
     )

@@ -1,0 +1,29 @@
+"""The directory of a cluster: what it is called by default, and what lies in it."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from artstore.core.spec import ConfigurationError
+
+CONFIG_NAME: Final = "artstore.toml"
+RUNNING_NAME: Final = "admin-url"
+"""File that tells clients where the running cluster is."""
+DEFAULT_DATA: Final = Path("artstore-data")
+
+
+def make_directory(directory: Path, *, base_port: int | None) -> None:
+    """Write the default configuration file.
+
+    Raises:
+        ConfigurationError: the directory cannot be made or written to.
+    """
+    text = (files("artstore.cli") / CONFIG_NAME).read_text()
+    if base_port is not None:
+        text = text.replace("base_port = 8000", f"base_port = {base_port}")
+    try:
+        # The directory holds secrets and documents: others on this machine are none of its readers.
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / CONFIG_NAME).write_text(text)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write to {directory}: {error.strerror}") from error
