@@ -1,0 +1,1 @@
+"""Storage back end ``memory``: objects that last as long as the process."""

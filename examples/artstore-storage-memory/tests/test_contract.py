@@ -1,0 +1,17 @@
+"""The whole proof: the contract, applied."""
+
+import pytest
+
+from artstore.core.testing import StorageContract
+from artstore_storage_memory.backend import MemoryStorage
+
+MIB = 1024 * 1024
+
+
+class TestMemoryStorage(StorageContract):
+    expected_capabilities = frozenset({"atomic_put", "max_object_size"})
+    memory_bound = 128 * MIB  # it keeps the objects themselves
+
+    @pytest.fixture
+    async def storage(self) -> MemoryStorage:
+        return MemoryStorage(capacity=64 * MIB)
