@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from artstore.core.attribute_fields import Description, Text
+from artstore.core.attribute_fields import Description
 from artstore.core.scopes import SCOPES, AccountRole, scopes_of
 from artstore.core.secrets import SecretsChain
 from artstore.core.spec import AlreadyExistsError, ArtStoreError, ForbiddenError
@@ -55,7 +55,7 @@ def _check_scope(scope: str) -> str:
 
 
 Name = Annotated[
-    Text,
+    str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
     AfterValidator(_check_name),
 ]
