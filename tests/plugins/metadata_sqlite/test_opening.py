@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, closing
@@ -13,7 +14,9 @@ from pydantic import ValidationError
 
 from artstore.core.spec import ConfigurationError, CorruptedError, Database
 from artstore.plugins.metadata_sqlite import file
+from artstore.plugins.metadata_sqlite.handover import JobQueue, Results
 from artstore.plugins.metadata_sqlite.plugin import SqliteConfig, artstore_metadata_providers
+from artstore.plugins.metadata_sqlite.worker import Worker
 
 OpenDatabase = Callable[..., AbstractAsyncContextManager[Database]]
 
@@ -121,6 +124,28 @@ async def test_a_damaged_page_is_not_given_out(path: Path, open_database: OpenDa
     async with open_database() as database:
         with pytest.raises(CorruptedError):
             await database.fetch_all("SELECT * FROM numbers")
+
+
+async def test_opening_that_is_cancelled_leaves_no_thread() -> None:
+    may_connect = threading.Event()
+
+    def connect() -> sqlite3.Connection:
+        may_connect.wait()
+        return sqlite3.connect(":memory:")
+
+    async def open_worker() -> None:
+        async with Worker("cancelled-worker", connect, jobs, results):
+            pass
+
+    with closing(JobQueue()) as jobs, closing(Results()) as results:
+        opening = asyncio.create_task(open_worker())
+        await asyncio.sleep(0)
+        opening.cancel()
+        may_connect.set()
+        await asyncio.wait([opening])
+
+    assert opening.cancelled()
+    assert "cancelled-worker" not in {thread.name for thread in threading.enumerate()}
 
 
 async def test_many_may_make_one_file_at_once(path: Path) -> None:

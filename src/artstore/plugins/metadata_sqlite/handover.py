@@ -53,7 +53,7 @@ class Results:
         self._loop = asyncio.get_running_loop()
         self._ready: deque[tuple[asyncio.Future[Any], object, Exception | None]] = deque()
         self._count = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._loop.add_reader(self._count, self._complete)
+        self._loop.add_reader(self._count, self._wake)
 
     def expect(self) -> asyncio.Future[Any]:
         return self._loop.create_future()
@@ -68,11 +68,16 @@ class Results:
         os.eventfd_write(self._count, 1)
 
     def close(self) -> None:
+        """Complete what is ready, and nothing any more."""
         self._loop.remove_reader(self._count)
         os.close(self._count)
+        self._complete()
+
+    def _wake(self) -> None:
+        os.eventfd_read(self._count)
+        self._complete()
 
     def _complete(self) -> None:
-        os.eventfd_read(self._count)
         while self._ready:
             future, result, error = self._ready.popleft()
             if future.done():  # whoever waited was cancelled

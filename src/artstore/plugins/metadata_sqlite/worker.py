@@ -23,8 +23,12 @@ class Worker:
 
     async def __aenter__(self) -> Self:
         """Open the connection; raises what opening it raises."""
-        await asyncio.to_thread(self._thread.start)
-        await self._connected
+        self._thread.start()
+        try:
+            await self._connected
+        except asyncio.CancelledError:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
