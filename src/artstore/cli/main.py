@@ -3,9 +3,8 @@
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -33,12 +32,15 @@ COMMANDS: Final[Mapping[str, str]] = {
 
 
 class Commands(TyperGroup):
-    """Imports the module of a command when that command is used: servers take long to import."""
+    """Imports the module of a command when that command is used: servers take long to import.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    Contexts and commands are of types that typer gives no name to.
+    """
+
+    def list_commands(self, ctx: object) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: object, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name].partition(":")
