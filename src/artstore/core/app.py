@@ -90,10 +90,11 @@ def _add_routes(app: web.Application, operations: Sequence[Operation]) -> dict[w
 
 def _common_operations(role: Role, settings: Settings) -> list[Operation]:
     text = Answer("Prometheus text format.", {"text/plain": None})
+    can_work = Answer("The role can do its work.", {"application/json": Readiness})
     not_ready = Answer("Something this role needs is missing.", {"application/json": Readiness})
     return [
         Operation("GET", "/health/live", live, public=True),
-        Operation("GET", "/health/ready", ready, public=True, answers={503: not_ready}),
+        Operation("GET", "/health/ready", ready, public=True, answers={200: can_work, 503: not_ready}),
         Operation("GET", "/metrics", metrics_text, public=True, answers={200: text}),
         Operation(
             "GET", "/api/v1/openapi.json", _openapi(role, settings), public=True, answers={200: _ANY_JSON}
