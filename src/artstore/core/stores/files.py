@@ -359,9 +359,10 @@ def _list_where(element_id: str | None) -> tuple[str, dict[str, Parameter]]:
 def _row_id_of(after: str | None) -> int:
     if after is None:
         return _LAST_ROW_ID
-    if not (after.isascii() and after.isdigit() and len(after) < len(str(_LAST_ROW_ID))):
+    row_id = int(after) if after.isascii() and after.isdigit() and len(after) < 20 else _LAST_ROW_ID + 1
+    if row_id > _LAST_ROW_ID:
         raise InvalidRequestError("after is not a cursor: send next_after of the page before")
-    return int(after)
+    return row_id
 
 
 def _indexed_file(row: Row) -> IndexedFile:
