@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from multidict import CIMultiDict
+
 START_TIMEOUT: Final = 30.0
 OFFSETS: Final = {"admin": 0, "element": 10, "ingester": 20, "query": 30}
 
@@ -138,7 +140,7 @@ class Cluster:
 
     def _is_ready(self, role: str) -> bool:
         try:
-            return request("GET", self.url(role, "/health/ready")).json()["status"] == "ok"
+            return bool(request("GET", self.url(role, "/health/ready")).json()["status"] == "ok")
         except (OSError, KeyError, ValueError):
             return False
 
@@ -161,10 +163,10 @@ def request(
         with urllib.request.urlopen(
             urllib.request.Request(url, data=body, method=method, headers=dict(headers or {})), timeout=60
         ) as response:
-            return Answer(response.status, response.headers, response.read())
+            return Answer(response.status, CIMultiDict(response.headers.items()), response.read())
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(error.code, error.headers, error.read())
+            return Answer(error.code, CIMultiDict(error.headers.items()), error.read())
 
 
 def run_artstore(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import encode_basic_auth, web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import BaseTestServer, TestServer
 from pydantic import BaseModel
 
 from artstore.core.client.roles import RoleClient, open_role_client
@@ -25,7 +25,7 @@ class Thing(BaseModel):
 class Peer:
     """An issuer and another role in one server, with knobs."""
 
-    server: TestServer | None = None
+    server: BaseTestServer | None = None
     tokens_issued: int = 0
     expires_in: float = 1800
     issuer_status: int = 200
