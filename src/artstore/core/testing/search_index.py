@@ -15,7 +15,8 @@ ROWS: Final = 400
 
 SPECIAL_QUERIES: Final = [
     '"',
-    '""',
+    '"""',
+    'a"b" OR "c',
     "'",
     "*",
     "a*",
@@ -91,6 +92,8 @@ class SearchIndexContract:
             ("условия контракта", "КОНТРАКТЫ"),
             ("running shoes", "run"),
             ("a good run", "Running"),
+            ("архивы отдела", "архив"),
+            ("архив", "архивами"),
             ("documents", "document"),
             ("Ёлка и мёд", "елки"),
             ("Елка", "ёлка"),

@@ -13,6 +13,8 @@ _WORD: Final = re.compile(r"[^\W_]+")
 _PART: Final = re.compile(r"[A-ZА-ЯЁ]?[a-zа-яё]+|[A-ZА-ЯЁ]+(?![a-zа-яё])|\d+")
 _RUSSIAN: Final = re.compile(r"[а-я]+")
 _ENGLISH: Final = re.compile(r"[a-z]+")
+_MOST_STEPS: Final = 4
+"""Nobody promises that stemming comes to an end; real words need two steps."""
 
 
 class _Stemmers(threading.local):
@@ -69,7 +71,17 @@ def _fold(text: str) -> str:
 
 def _stem(word: str) -> str:
     if _RUSSIAN.fullmatch(word):
-        return _stemmers.russian(word)
+        return _fixed(word, _stemmers.russian)
     if _ENGLISH.fullmatch(word):
-        return _stemmers.english(word)
+        return _fixed(word, _stemmers.english)
+    return word
+
+
+def _fixed(word: str, stem: Callable[[str], str]) -> str:
+    """Stemmed until nothing changes: Snowball makes "арх" of "архив" but "архив" of "архивы"."""
+    for _ in range(_MOST_STEPS):
+        stemmed = stem(word)
+        if stemmed == word:
+            break
+        word = stemmed
     return word
