@@ -135,7 +135,6 @@ class Deployment:
         while not all(self._is_ready(role) for role in OFFSETS):
             ended = any(process.poll() is not None for process in self._processes.values())
             if ended or time.monotonic() > deadline:
-                self.stop()
                 raise DeploymentError(f"the roles do not start:\n{self._log.read_text()[-4000:]}")
             time.sleep(0.1)
 
@@ -151,9 +150,8 @@ class Deployment:
 
 
 @contextmanager
-def running(data: Path, *, one_process: bool = False) -> Generator[Deployment, None, None]:
-    """A deployment that is up, and is gone afterwards."""
-    deployment = Deployment(data, one_process=one_process)
+def running(deployment: Deployment) -> Generator[Deployment, None, None]:
+    """The deployment is up, and is stopped afterwards."""
     try:
         deployment.start()
         yield deployment

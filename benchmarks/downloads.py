@@ -15,8 +15,8 @@ CONNECTIONS: Final = {MIB: 8, 100 * MIB: 2}
 
 def run(place: Workplace) -> None:
     with (
-        running(place.directory / "four") as four,
-        running(place.directory / "one", one_process=True) as one,
+        running(Deployment(place.directory / "four")) as four,
+        running(Deployment(place.directory / "one", one_process=True)) as one,
     ):
         for size in CONNECTIONS:
             _compare(place, four, one, size=size)

@@ -4,7 +4,7 @@ from typing import Final
 
 from benchmarks.client import Load
 from benchmarks.comparison import Contender, compare
-from benchmarks.deployment import measured, running
+from benchmarks.deployment import Deployment, measured, running
 from benchmarks.documents import element_upload, ingester_upload
 from benchmarks.peers import hash_and_write
 from benchmarks.processes import in_child
@@ -15,7 +15,7 @@ SIZE: Final = 100 * MIB
 
 def run(place: Workplace) -> None:
     files = place.scale.large_uploads
-    with running(place.directory / "data") as roles:
+    with running(Deployment(place.directory / "data")) as roles:
         token = roles.token()
         to_element = Load(
             roles.port("element"), [element_upload(token, size=SIZE)], 1, roles.process_ids(), count=files

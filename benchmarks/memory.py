@@ -22,7 +22,7 @@ Sizes = Mapping[RoleName, int]
 
 def run(place: Workplace) -> None:
     size = place.scale.memory_file_size
-    with running(place.directory / "data") as roles, console.status("memory"):
+    with running(Deployment(place.directory / "data")) as roles, console.status("memory"):
         token = roles.token()
         # What is imported or built at the first request is no matter of the file's size.
         _download(roles, stored_file(roles, token=token, size=MIB), token)

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, Final
 
-from artstore.core.logging import get_logger
+from artstore.core.logging import configure_logging, get_logger
 from artstore.core.spec import TextMode
 from artstore.core.stores.files import FilesStore
 from artstore.plugins.metadata_sqlite.backend import open_database
@@ -89,12 +89,13 @@ class Times:
 
 def run(place: Workplace) -> None:
     data, count = place.directory / "data", place.scale.indexed_files
-    with running(data):
+    deployment = Deployment(data)
+    with running(deployment):
         pass  # admin makes the database
     with console.status("search: filling the index"):
         seconds = in_child(fill, data / "index.db", count)
     times = Times()
-    with running(data) as roles, console.status("search") as status:
+    with running(deployment) as roles, console.status("search") as status:
         loads = _loads(roles, count=place.scale.searches)
         for repeat in range(1, place.scale.repeats + 1):
             status.update(f"search, {repeat} of {place.scale.repeats}")
@@ -118,6 +119,7 @@ def fill(path: Path, count: int) -> float:
             while batch := list(islice(entries, BATCH)):
                 await files.apply(ELEMENT, "benchmark", batch, position=batch[-1].sequence)
 
+    configure_logging(level="warning")
     started = time.perf_counter()
     asyncio.run(work())
     return time.perf_counter() - started

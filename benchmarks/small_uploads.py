@@ -18,8 +18,8 @@ BARE_THREADS: Final = 8
 def run(place: Workplace) -> None:
     seconds = place.scale.seconds
     with (
-        running(place.directory / "four") as four,
-        running(place.directory / "one", one_process=True) as one,
+        running(Deployment(place.directory / "four")) as four,
+        running(Deployment(place.directory / "one", one_process=True)) as one,
     ):
 
         def contender(

@@ -1,12 +1,16 @@
 """Prints what was measured."""
 
 from collections.abc import Sequence
+from shutil import get_terminal_size
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-console: Final = Console(highlight=False, soft_wrap=True)
+LEAST_WIDTH: Final = 120
+"""Columns: into a file, too, every row is one line."""
+
+console: Final = Console(highlight=False, width=max(LEAST_WIDTH, get_terminal_size().columns))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -15,7 +15,7 @@ KEY_SIZE: Final = 2048
 
 def run(place: Workplace) -> None:
     seconds = place.scale.seconds
-    with running(place.directory / "data") as roles:
+    with running(Deployment(place.directory / "data")) as roles:
         load = Load(
             roles.port("admin"),
             [token_request(roles)],
