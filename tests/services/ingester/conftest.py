@@ -1,0 +1,31 @@
+"""An ingester with one storage element behind it, as most tests want them."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiohttp import ClientSession
+from tests.services.ingester.harness import Ingesting, start_ingesting
+from tests.services.roles import Roles
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_ingesting(
+    initialised: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Ingesting, None]:
+    """For tests that leave it as they found it, but for the files they store."""
+    data = tmp_path_factory.mktemp("shared")
+    await asyncio.to_thread(shutil.copytree, initialised, data, dirs_exist_ok=True)
+    async with ClientSession() as session:
+        roles = Roles(data, session)
+        yield await start_ingesting(roles, [await roles.start_element()])
+        await roles.stop()
+
+
+@pytest.fixture
+async def ingesting(roles: Roles) -> Ingesting:
+    """For tests that take its parts away."""
+    return await start_ingesting(roles, [await roles.start_element()])

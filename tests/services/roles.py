@@ -1,0 +1,160 @@
+"""Real roles on real sockets, one by one: each can be stopped, changed and started again."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import ClientSession, encode_basic_auth, web
+from tests.services.admin.harness import Port
+from tests.services.storage_element.harness import Answer
+
+from artstore.cli.composition import make_app
+from artstore.core.config import RoleName, Settings
+from artstore.core.keys import STOPPING
+from artstore.core.server import MAX_HEADER_SIZE, READ_BUFFER
+from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
+
+TOKEN: Final = "/api/v1/auth/token"
+
+
+class RoleServer:
+    """One role. It listens on the same port after a restart."""
+
+    def __init__(self, role: RoleName, settings: Settings) -> None:
+        self.role = role
+        self.settings = settings
+        self._running = AsyncExitStack()
+
+    @property
+    def url(self) -> str:
+        return self.settings.url(self.role)
+
+    async def start(self, settings: Settings | None = None) -> "RoleServer":
+        """Listen, with other settings if they are given."""
+        self.settings = settings or self.settings
+        app = await asyncio.to_thread(make_app, self.role, self.settings)  # finding plugins reads the disk
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=1,
+            read_bufsize=READ_BUFFER,
+            max_field_size=MAX_HEADER_SIZE,
+            auto_decompress=False,
+        )
+        self._running.push_async_callback(runner.cleanup)
+        self._running.callback(app[STOPPING].set)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", self.settings.port(self.role)).start()
+        return self
+
+    async def stop(self) -> None:
+        await self._running.aclose()
+        self._running = AsyncExitStack()
+
+
+class Roles:
+    """The roles of one cluster below one directory; those that were started are stopped at the end."""
+
+    def __init__(self, data: Path, session: ClientSession) -> None:
+        self.data = data
+        self._ports = {role: Port.free().number for role in ("admin", "ingester", "query")}
+        self._session = session
+        self._servers: list[RoleServer] = []
+        self._tokens: dict[str, str] = {}
+
+    async def start(self, role: RoleName, **sections: Mapping[str, object]) -> RoleServer:
+        """Start admin, ingester or query."""
+        return await self._start(role, self.settings(**sections))
+
+    async def start_element(
+        self, element_id: str = "se-01", *, element: Mapping[str, object] | None = None, **sections: Any
+    ) -> RoleServer:
+        """Start a storage element below the same directory."""
+        return await self._start("element", self.element_settings(element_id, element=element, **sections))
+
+    def settings(self, **sections: Mapping[str, object]) -> Settings:
+        """Of any role but an element; ``sections`` are merged into what all have."""
+        common: dict[str, dict[str, object]] = {role: {"port": port} for role, port in self._ports.items()}
+        common["ingester"]["elements_refresh"] = 0.2
+        for name, section in sections.items():
+            common[name] = {**common.get(name, {}), **section}
+        return Settings.model_validate({"base_directory": self.data, **common})
+
+    def element_settings(
+        self, element_id: str, *, element: Mapping[str, object] | None = None, **sections: Any
+    ) -> Settings:
+        """Of an element: its root is named after it."""
+        own = {"element_id": element_id, "port": Port.free().number, **(element or {})}
+        root = f"storage/{element_id}"
+        return self.settings(
+            element=own,
+            storage={"type": "local", "root": root},
+            catalog={"type": "sqlite", "path": f"{root}/.artstore/catalog.db", "synchronous": "normal"},
+            **sections,
+        )
+
+    async def stop(self) -> None:
+        for server in reversed(self._servers):
+            await server.stop()
+
+    async def token(self, account: str = "administrator") -> str:
+        """An access token of a system account."""
+        if account not in self._tokens:
+            text = (self.data / "secrets" / f"client-{account}").read_text()
+            client_id, _, client_secret = text.strip().partition(":")
+            self._tokens[account] = await self.issue_to(client_id, client_secret)
+        return self._tokens[account]
+
+    async def issue_to(self, client_id: str, client_secret: str) -> str:
+        """An access token of any account."""
+        async with self._session.post(
+            self.settings().url("admin") + TOKEN,
+            data={"grant_type": "client_credentials"},
+            headers={"Authorization": encode_basic_auth(client_id, client_secret)},
+        ) as response:
+            assert response.status == 200, await response.text()
+            return str((await response.json())["access_token"])
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+        **arguments: Any,
+    ) -> Answer:
+        """One authenticated request to anywhere, as the administrator unless told otherwise."""
+        sent = {"Authorization": f"Bearer {token or await self.token()}", **(headers or {})}
+        async with self._session.request(
+            method, url, headers=sent, allow_redirects=False, **arguments
+        ) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def metric(self, server: RoleServer, name: str, **labels: str) -> float:
+        """The present value of a sample; 0 when there is none."""
+        async with self._session.get(f"{server.url}/metrics") as response:
+            text = await response.text()
+        for line in text.splitlines():
+            sample, _, value = line.rpartition(" ")
+            if sample.partition("{")[0] == name and all(f'{k}="{v}"' in sample for k, v in labels.items()):
+                return float(value)
+        return 0.0
+
+    async def readiness(self, server: RoleServer) -> dict[str, Any]:
+        """What a role says of itself."""
+        async with self._session.get(f"{server.url}/health/ready") as response:
+            found: dict[str, Any] = await response.json()
+        return found
+
+    async def _start(self, role: RoleName, settings: Settings) -> RoleServer:
+        server = RoleServer(role, settings)
+        self._servers.append(server)
+        return await server.start()
+
+
+def described(name: str = "report.txt", **attributes: Any) -> dict[str, str]:
+    """The header that describes an upload."""
+    return {ATTRIBUTES_HEADER: UploadAttributes(original_filename=name, **attributes).encode_header()}
