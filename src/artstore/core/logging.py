@@ -62,7 +62,8 @@ def _shared_processors() -> list[structlog.typing.Processor]:
 def _renderers(*, as_json: bool) -> list[structlog.typing.Processor]:
     if as_json:
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer()]
+    # The default shows the local variables of every frame, and so tokens and secrets.
+    return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
 
 
 def _json(logger: object, method: str, event: structlog.typing.EventDict) -> bytes:
