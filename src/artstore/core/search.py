@@ -106,7 +106,11 @@ class SearchCriteria(BaseModel):
     sort_order: SortOrder = "desc"
     at_least: Annotated[
         str | None,
-        Field(max_length=100, description="Wait until the index holds this position of a journal."),
+        Field(
+            max_length=100,
+            pattern=r"^.+:[0-9]{1,18}$",
+            description="Wait until the index holds this position of a journal, `element:sequence`.",
+        ),
     ] = None
 
     @model_validator(mode="after")
