@@ -16,7 +16,8 @@ _ANY: Final = "*"
 def evaluate(request: web.Request, *, etag: str, modified_at: datetime) -> Outcome:
     """Evaluate ``If-Match``, ``If-Unmodified-Since``, ``If-None-Match``, ``If-Modified-Since``.
 
-    In the order of RFC 9110 section 13.2.2. ``etag`` is strong, without quotes.
+    In the order of RFC 9110 section 13.2.2. ``etag`` is strong, without quotes. Only GET and HEAD can find
+    that a copy is still good: what changes something is refused instead.
 
     Raises:
         PreconditionFailedError: the representation is not the one the client wants.
@@ -27,9 +28,14 @@ def evaluate(request: web.Request, *, etag: str, modified_at: datetime) -> Outco
             raise PreconditionFailedError(f'If-Match does not hold: the current ETag is "{etag}"')
     elif (since := request.if_unmodified_since) is not None and modified_at > since:
         raise PreconditionFailedError("If-Unmodified-Since does not hold: it has been modified since")
+    reads = request.method in ("GET", "HEAD")
     if request.if_none_match is not None:
-        return "not_modified" if _matches(request.if_none_match, etag, weak=True) else "send"
-    if (since := request.if_modified_since) is not None and modified_at <= since:
+        if not _matches(request.if_none_match, etag, weak=True):
+            return "send"
+        if not reads:
+            raise PreconditionFailedError(f'If-None-Match does not hold: the current ETag is "{etag}"')
+        return "not_modified"
+    if reads and (since := request.if_modified_since) is not None and modified_at <= since:
         return "not_modified"
     return "send"
 

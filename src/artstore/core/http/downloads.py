@@ -148,7 +148,8 @@ async def _sendfile(
             raise ConnectionResetError("the client has gone")
         for offset in range(start, start + length, SENDFILE_WINDOW):
             window = min(SENDFILE_WINDOW, start + length - offset)
-            await loop.sendfile(transport, file, offset, window, fallback=False)
+            if await loop.sendfile(transport, file, offset, window, fallback=False) < window:
+                raise CorruptedError("the stored file was cut while it was being sent")
         await response.write_eof()
     finally:
         file.close()
