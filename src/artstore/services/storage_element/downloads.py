@@ -36,8 +36,8 @@ async def download(request: web.Request, element: Element, file_id: UUID) -> web
         try:
             async with element.storage.get(key, byte_range=byte_range) as reader:
                 yield reader
-        except (NotFoundError, RangeNotSatisfiableError) as error:
-            raise CorruptedError(f"the data of file {file_id} is missing or too short") from error
+        except RangeNotSatisfiableError as error:
+            raise CorruptedError(f"the data of file {file_id} is shorter than it was") from error
 
     paths = element.storage.capabilities.local_paths
     served = Representation(
@@ -49,4 +49,7 @@ async def download(request: web.Request, element: Element, file_id: UUID) -> web
         open=opened,
         path=None if paths is None else paths.path(key),
     )
-    return await serve_download(request, served)
+    try:
+        return await serve_download(request, served)
+    except NotFoundError as error:
+        raise CorruptedError(f"the data of file {file_id} is missing") from error

@@ -5,10 +5,10 @@ import binascii
 from typing import Final
 from uuid import UUID
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from pydantic import ValidationError
 
-from artstore.core.exchange import Delegation
+from artstore.core.exchange import DELEGATION_HEADER, Delegation
 from artstore.core.http.bodies import guarded_body
 from artstore.core.http.forms import read_upload_form
 from artstore.core.http.uploads import header_attributes
@@ -19,7 +19,6 @@ from artstore.core.validation import invalid_request
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.uploads import Creator, Upload
 
-DELEGATION_HEADER: Final = "Artstore-Delegation"
 DELEGATION_SCOPE: Final = "uploads:delegate"
 
 
@@ -30,7 +29,6 @@ def raw_upload(request: web.Request, element: Element, file_id: UUID) -> Upload:
         InvalidRequestError: a header is malformed or missing.
         ForbiddenError: it is in another's name, without the right to that.
     """
-    _refuse_parts(request)
     return Upload(
         file_id=file_id,
         attributes=header_attributes(request),
@@ -51,7 +49,6 @@ async def form_upload(request: web.Request, element: Element) -> Upload:
         InvalidRequestError: it is no form, or a field is wrong.
         ForbiddenError: it is in another's name, without the right to that.
     """
-    _refuse_parts(request)
     creator = _creator(request)
     form = await read_upload_form(
         request,
@@ -65,14 +62,6 @@ async def form_upload(request: web.Request, element: Element) -> Upload:
         size=None,
         body=form.content,
     )
-
-
-def _refuse_parts(request: web.Request) -> None:
-    """Of a body that is compressed or a part of a file, the bytes are not the file's."""
-    if request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
-        raise web.HTTPUnsupportedMediaType
-    if hdrs.CONTENT_RANGE in request.headers:  # RFC 9110 section 14.5
-        raise InvalidRequestError("a part of a file cannot be stored", [("Content-Range", "leave it out")])
 
 
 def _creator(request: web.Request) -> Creator:

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from artstore import __version__
 from artstore.core.attribute_fields import MAX_INTEGER
 from artstore.core.attributes import FileAttributes
-from artstore.core.exchange import POSITION_HEADER, Capacity, ElementInfo, StoredFile
+from artstore.core.exchange import DELEGATION_HEADER, POSITION_HEADER, Capacity, ElementInfo, StoredFile
 from artstore.core.http.conditions import evaluate
+from artstore.core.http.forms import UploadFormFields
 from artstore.core.http.operations import Answer, Operation
 from artstore.core.http.uploads import UPLOAD_HEADERS
 from artstore.core.journal import JournalPage
@@ -38,7 +39,7 @@ from artstore.services.storage_element.changes import Condition, MetadataChange,
 from artstore.services.storage_element.downloads import download
 from artstore.services.storage_element.feed import wait_beyond
 from artstore.services.storage_element.keys import ELEMENT
-from artstore.services.storage_element.requests import DELEGATION_HEADER, form_upload, raw_upload
+from artstore.services.storage_element.requests import form_upload, raw_upload
 from artstore.services.storage_element.uploads import store
 
 LONGEST_WAIT: Final = 30.0
@@ -248,7 +249,7 @@ OPERATIONS: Final = (
         scope="storage:write",
         problems=_UPLOAD_PROBLEMS,
         answers={201: Answer("Stored.", _STORED, _POSITION)},
-        request_content={"multipart/form-data": None},
+        request_content={"multipart/form-data": UploadFormFields},
         request_headers=_DELEGATION,
         streams_body=True,
     ),

@@ -1,0 +1,28 @@
+"""A storage element as a process of its own, to be killed: ``child.py DATA JWKS_URL [SECTIONS]``.
+
+Its URL is the first line that it prints. It stops on SIGTERM.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+from tests.services.storage_element.harness import element_app, element_settings, listening
+
+from artstore.core.logging import configure_logging
+
+
+async def serve(data: Path, jwks_url: str, sections: dict[str, dict[str, object]]) -> None:
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    app = await asyncio.to_thread(element_app, element_settings(data, jwks_url=jwks_url, **sections))
+    async with listening(app) as url:
+        print(url, flush=True)
+        await stopping.wait()
+
+
+if __name__ == "__main__":
+    configure_logging(log_format="json", level="warning")
+    asyncio.run(serve(Path(sys.argv[1]), sys.argv[2], json.loads((sys.argv[3:] or ["{}"])[0])))

@@ -1,0 +1,42 @@
+"""A storage element for each test, and the issuer it trusts."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+from tests.services.storage_element.harness import (
+    MINT,
+    ElementClient,
+    StartElement,
+    WrapStorage,
+    element_settings,
+    running_element,
+)
+
+from artstore.core.testing import IssuerServer, issuer_server
+
+
+@pytest.fixture
+async def issuer() -> AsyncGenerator[IssuerServer, None]:
+    async with issuer_server(MINT) as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def start(tmp_path: Path, issuer: IssuerServer) -> StartElement:
+    """Starts an element on the directory of the test."""
+
+    def start(
+        *, wrap: WrapStorage = lambda storage: storage, **sections: Mapping[str, object]
+    ) -> AbstractAsyncContextManager[ElementClient]:
+        settings = element_settings(tmp_path, jwks_url=issuer.jwks_url, **sections)
+        return running_element(settings, wrap=wrap)
+
+    return start
+
+
+@pytest.fixture
+async def element(start: StartElement) -> AsyncGenerator[ElementClient, None]:
+    async with start() as element:
+        yield element

@@ -1,0 +1,83 @@
+"""A storage that fails where a test wants it to."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+
+from artstore.core.spec import (
+    ByteRange,
+    Capabilities,
+    ObjectInfo,
+    StorageBackend,
+    StorageReader,
+    Usage,
+)
+
+Fault = Callable[[str], Exception | None]
+"""What a call for this key fails with, if it does."""
+
+
+def no_fault(key: str) -> Exception | None:
+    return None
+
+
+class FaultyStorage(StorageBackend):
+    """Another back end, but for its faults, which may be set at any time.
+
+    ``fault_after_put`` fails when the object is in place already: the caller cannot know.
+    """
+
+    def __init__(self, storage: StorageBackend) -> None:
+        self._storage = storage
+        self.free: int | None = None
+        self.fault_before_put: Fault = no_fault
+        self.fault_after_put: Fault = no_fault
+        self.fault_on_delete: Fault = no_fault
+        self.fault_on_get: Fault = no_fault
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._storage.capabilities
+
+    async def put(
+        self, key: str, body: AsyncIterable[bytes], *, size: int | None = None, sha256: str | None = None
+    ) -> ObjectInfo:
+        _raise(self.fault_before_put(key))
+        info = await self._storage.put(key, body, size=size, sha256=sha256)
+        _raise(self.fault_after_put(key))
+        return info
+
+    def get(
+        self, key: str, *, byte_range: ByteRange | None = None
+    ) -> AbstractAsyncContextManager[StorageReader]:
+        _raise(self.fault_on_get(key))
+        return self._storage.get(key, byte_range=byte_range)
+
+    async def head(self, key: str) -> ObjectInfo:
+        return await self._storage.head(key)
+
+    async def delete(self, key: str) -> None:
+        _raise(self.fault_on_delete(key))
+        await self._storage.delete(key)
+
+    def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
+        return self._storage.list(prefix, after=after)
+
+    async def usage(self) -> Usage:
+        usage = await self._storage.usage()
+        return usage if self.free is None else Usage(used=0, total=self.free, free=self.free)
+
+
+def _raise(error: Exception | None) -> None:
+    if error is not None:
+        raise error
+
+
+def with_free_space(free: int) -> Callable[[StorageBackend], FaultyStorage]:
+    """Makes a storage say that it has so many bytes in all, and all of them free."""
+
+    def wrap(storage: StorageBackend) -> FaultyStorage:
+        limited = FaultyStorage(storage)
+        limited.free = free
+        return limited
+
+    return wrap

@@ -1,0 +1,278 @@
+"""A real storage element on a real socket, and a client that knows its API."""
+
+import asyncio
+import hashlib
+import io
+import json
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from aiohttp import ClientSession, web
+
+from artstore.core import registry as kinds
+from artstore.core.app import Open, Resource, build_app
+from artstore.core.config import PluginSection, Settings
+from artstore.core.ids import new_file_id
+from artstore.core.keys import AUTHENTICATOR, CATALOG, METRICS, STOPPING, STORAGE
+from artstore.core.registry import Kind, Registry
+from artstore.core.secrets import SecretsChain
+from artstore.core.server import MAX_HEADER_SIZE, READ_BUFFER
+from artstore.core.spec import StorageBackend
+from artstore.core.testing import TokenMint
+from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
+from artstore.services.storage_element import ROLE
+
+ALL_SCOPES: Final = "storage:read storage:write storage:delete uploads:delegate"
+POLL_INTERVAL: Final = 0.01
+MINT: Final = TokenMint()
+NOTHING: Final = {"fraction": 0, "size": 0}
+NOTHING_KEPT_FREE: Final = {"capacity": {"warning": NOTHING, "critical": NOTHING, "full": NOTHING}}
+WrapStorage = Callable[[StorageBackend], StorageBackend]
+
+
+class StartElement(Protocol):
+    """Starts an element; sections of its configuration by keyword."""
+
+    def __call__(
+        self, *, wrap: WrapStorage = ..., **sections: Mapping[str, object]
+    ) -> AbstractAsyncContextManager["ElementClient"]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def problem(self) -> str:
+        """The stable code of the problem."""
+        assert self.headers["Content-Type"] == "application/problem+json", self
+        return str(self.json()["type"]).removeprefix("urn:artstore:problem:")
+
+
+def element_settings(data: Path, *, jwks_url: str, **sections: Mapping[str, object]) -> Settings:
+    """The embedded default below ``data``, trusting the test issuer."""
+    return Settings.model_validate(
+        {
+            "base_directory": data,
+            "auth": {
+                "type": "oauth",
+                "issuer": MINT.issuer,
+                "audience": MINT.audience,
+                "jwks_url": jwks_url,
+            },
+            **sections,
+        }
+    )
+
+
+def element_app(settings: Settings, *, wrap: WrapStorage = lambda storage: storage) -> web.Application:
+    """The element's application, with the plugins that ``settings`` names, its storage wrapped."""
+    registry = Registry(base_directory=settings.base_directory)
+    open_storage = _plugin(registry, kinds.STORAGE, settings.storage)
+
+    @asynccontextmanager
+    async def open_wrapped(app: web.Application) -> AsyncGenerator[StorageBackend, None]:
+        async with open_storage(app) as storage:
+            yield wrap(storage)
+
+    return build_app(
+        ROLE,
+        [
+            Resource(STORAGE, open_wrapped),
+            Resource(CATALOG, _plugin(registry, kinds.METADATA, settings.catalog)),
+            Resource(AUTHENTICATOR, _plugin(registry, kinds.AUTH, settings.auth)),
+        ],
+        settings=settings,
+    )
+
+
+def _plugin(registry: Registry, kind: Kind[Any], section: PluginSection) -> Open:
+    registry.provider(kind, section.type)
+
+    def opened(app: web.Application) -> AbstractAsyncContextManager[Any]:
+        return registry.open(kind, section, secrets=SecretsChain(), metrics=app[METRICS])
+
+    return opened
+
+
+@asynccontextmanager
+async def listening(app: web.Application) -> AsyncGenerator[str, None]:
+    """Serve ``app`` as :mod:`artstore.core.server` does, on a port of the kernel's choice; its URL."""
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=1,
+        read_bufsize=READ_BUFFER,
+        max_field_size=MAX_HEADER_SIZE,
+        auto_decompress=False,
+    )
+    try:
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        app[STOPPING].set()
+        await runner.cleanup()
+
+
+class ElementClient:
+    """Speaks to one element with every scope, unless told otherwise."""
+
+    def __init__(self, session: ClientSession, url: str, *, root: Path) -> None:
+        self.url = url
+        self.root = root
+        self._session = session
+        self._token = MINT(scope=ALL_SCOPES)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        data: Any = None,
+        json: object = None,
+    ) -> Answer:
+        sent = {"Authorization": f"Bearer {token or self._token}", **(headers or {})}
+        async with self._session.request(
+            method, f"{self.url}{path}", headers=sent, data=data, json=json, allow_redirects=False
+        ) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def put(
+        self,
+        content: bytes | AsyncIterable[bytes],
+        *,
+        file_id: UUID | None = None,
+        name: str = "report.bin",
+        headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+        **attributes: Any,
+    ) -> Answer:
+        """Store ``content`` by a raw PUT."""
+        described = UploadAttributes(original_filename=name, **attributes).encode_header()
+        return await self.request(
+            "PUT",
+            f"/api/v1/files/{file_id or new_file_id()}/content",
+            data=io.BytesIO(content) if isinstance(content, bytes) else content,
+            headers={ATTRIBUTES_HEADER: described, **(headers or {})},
+            token=token,
+        )
+
+    async def stored(
+        self, content: bytes | AsyncIterable[bytes] = b"content", **attributes: Any
+    ) -> dict[str, Any]:
+        """Store ``content``, which must succeed; the attributes of the file."""
+        answer = await self.put(content, **attributes)
+        assert answer.status == 201, answer
+        found: dict[str, Any] = answer.json()["attributes"]
+        return found
+
+    async def get(self, path: str, **query: object) -> Any:
+        """GET JSON, which must succeed."""
+        asked = "&".join(f"{name}={value}" for name, value in query.items())
+        answer = await self.request("GET", f"{path}?{asked}")
+        assert answer.status == 200, answer
+        return answer.json()
+
+    async def download(self, file_id: str) -> bytes:
+        answer = await self.request("GET", f"/api/v1/files/{file_id}/download")
+        assert answer.status == 200, answer
+        return answer.body
+
+    async def file_ids(self) -> list[str]:
+        """Ids of all files, as listed."""
+        listed = await self.get("/api/v1/files", limit=1000)
+        assert not listed["has_more"]
+        return [item["file_id"] for item in listed["items"]]
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The present value of a sample; 0 when there is none."""
+        answer = await self.request("GET", "/metrics")
+        for line in answer.body.decode().splitlines():
+            sample, _, value = line.rpartition(" ")
+            if sample.partition("{")[0] == name and all(f'{k}="{v}"' in sample for k, v in labels.items()):
+                return float(value)
+        return 0.0
+
+    async def wait_for_metric(self, name: str, value: float, **labels: str) -> None:
+        """Return when a sample has ``value``."""
+        while True:
+            if await self.metric(name, **labels) == value:
+                return
+            await asyncio.sleep(POLL_INTERVAL)
+
+    async def wait_for_upload(self, outcome: str) -> None:
+        """Return when the first upload has ended with ``outcome``."""
+        await self.wait_for_metric(
+            "artstore_element_operations_total", 1, operation="upload", outcome=outcome
+        )
+
+    async def assert_nothing_kept(self) -> None:
+        """No file, no temporary file, nothing pending."""
+        assert self.data_files() == []
+        assert self.staged_files() == []
+        assert await self.file_ids() == []
+        assert await self.metric("artstore_element_wal_pending") == 0
+
+    def data_files(self) -> list[Path]:
+        """Every file in the root but what describes the root itself and the working area."""
+        return sorted(path for path in self.root.glob("[0-9]*/**/*") if path.is_file())
+
+    def staged_files(self) -> list[Path]:
+        return sorted((self.root / ".artstore" / "staging").iterdir())
+
+
+@asynccontextmanager
+async def running_element(
+    settings: Settings, *, wrap: WrapStorage = lambda storage: storage
+) -> AsyncGenerator[ElementClient, None]:
+    """A started element and its client."""
+    # In a thread: finding plugins reads the disk.
+    app = await asyncio.to_thread(element_app, settings, wrap=wrap)
+    async with ClientSession() as session, listening(app) as url:
+        yield ElementClient(session, url, root=settings.base_directory / "storage")
+
+
+@asynccontextmanager
+async def connection(
+    element: ElementClient,
+) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter], None]:
+    """A bare connection, for what no HTTP library would send."""
+    parts = urlsplit(element.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+def upload_head(file_id: UUID, *, content_length: int, **attributes: Any) -> bytes:
+    """The head of a raw upload."""
+    described = UploadAttributes(original_filename="a.txt", **attributes).encode_header()
+    lines = [
+        f"PUT /api/v1/files/{file_id}/content HTTP/1.1",
+        "Host: element",
+        f"Authorization: Bearer {MINT(scope=ALL_SCOPES)}",
+        f"{ATTRIBUTES_HEADER}: {described}",
+        f"Content-Length: {content_length}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
