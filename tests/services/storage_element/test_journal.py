@@ -55,7 +55,7 @@ async def test_the_journal_is_read_in_slices(element: ElementClient) -> None:
 
 
 async def test_who_waits_is_answered_by_the_next_change(element: ElementClient) -> None:
-    waiting = asyncio.create_task(element.get("/api/v1/journal", after=0, wait=30))
+    waiting = asyncio.create_task(element.get("/api/v1/journal", after=0, wait=8))
     await element.wait_for_metric("artstore_http_requests_in_progress", 2)
 
     stored = await element.stored(b"data")
@@ -70,14 +70,14 @@ async def test_who_waits_in_vain_is_answered_with_nothing(element: ElementClient
 
 
 async def test_who_knows_more_than_there_is_need_not_wait(element: ElementClient) -> None:
-    page = await asyncio.wait_for(element.get("/api/v1/journal", after=17, wait=30), 10)
+    page = await asyncio.wait_for(element.get("/api/v1/journal", after=17, wait=8), 6)
 
     assert (page["items"], page["last_sequence"]) == ([], 0)
 
 
 async def test_a_stop_does_not_wait_for_those_who_wait(start: StartElement) -> None:
     async with start() as element:
-        waiting = asyncio.create_task(element.get("/api/v1/journal", wait=30))
+        waiting = asyncio.create_task(element.get("/api/v1/journal", wait=8))
         await element.wait_for_metric("artstore_http_requests_in_progress", 2)
         stopped_at = monotonic()
 

@@ -15,7 +15,7 @@ from artstore.services.admin.metrics import IndexMetrics
 PAGE_SIZE: Final = 200
 """Entries. Reading a page holds the event loop for about 10 ms."""
 
-LONG_POLL: Final = 20.0
+LONG_POLL: Final = 8.0
 """Seconds an element may wait for its next entry before it answers that there is none."""
 
 ANSWER_TIMEOUT: Final = 15.0

@@ -42,7 +42,8 @@ from artstore.services.storage_element.keys import ELEMENT
 from artstore.services.storage_element.requests import form_upload, raw_upload
 from artstore.services.storage_element.uploads import store
 
-LONGEST_WAIT: Final = 30.0
+LONGEST_WAIT: Final = 8.0
+"""Seconds. Many HTTP clients give up an answer after ten."""
 
 
 class FilePath(BaseModel):
