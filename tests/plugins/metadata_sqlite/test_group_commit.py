@@ -160,9 +160,9 @@ async def test_a_commit_that_fails_fails_every_member(
 
 
 @pytest.mark.usefixtures("slow_machine")
-@pytest.mark.parametrize("is_caught", [False, True])
+@pytest.mark.parametrize("reaction", ["raise", "go on", "leave"])
 async def test_when_the_database_is_full_every_member_of_the_group_fails(
-    transaction: TransactionFactory, *, is_caught: bool
+    transaction: TransactionFactory, reaction: str
 ) -> None:
     async def fill() -> None:
         async with transaction() as opened:
@@ -172,10 +172,10 @@ async def test_when_the_database_is_full_every_member_of_the_group_fails(
             try:
                 await opened.execute("INSERT INTO references_to VALUES (zeroblob(1000000))")
             except InsufficientStorageError:
-                if not is_caught:
+                if reaction == "raise":
                     raise
-            # Outside its lost transaction this one would be committed by itself.
-            await opened.execute(ADD, {"number": 3})
+            if reaction == "go on":  # outside its lost transaction this would be committed by itself
+                await opened.execute(ADD, {"number": 3})
 
     outcomes = await asyncio.gather(
         add(transaction, 1), add(transaction, 2), fill(), add(transaction, 4), return_exceptions=True
@@ -198,6 +198,21 @@ async def test_a_waiting_transaction_that_is_cancelled_does_not_keep_others_from
 
     assert await kept(transaction) == [1]
     assert waiting.cancelled()
+
+
+async def test_the_result_of_a_cancelled_statement_is_dropped(transaction: TransactionFactory) -> None:
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(context))
+
+    async with transaction() as opened:
+        statement = asyncio.create_task(opened.execute(ADD, {"number": 1}))
+        await asyncio.sleep(0)
+        statement.cancel()
+        await opened.execute(ADD, {"number": 2})
+
+    assert statement.cancelled()
+    assert errors == []
+    assert await kept(transaction) == [1, 2]
 
 
 async def test_a_transaction_that_has_ended_takes_no_more_statements(transaction: TransactionFactory) -> None:

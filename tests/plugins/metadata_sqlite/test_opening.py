@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, closing
 from datetime import timedelta
@@ -109,7 +108,7 @@ def test_a_database_that_cannot_have_a_log_is_refused(path: Path) -> None:
         closing(sqlite3.connect(":memory:")) as connection,
         pytest.raises(ConfigurationError, match=r"artstore\.db must be on a local disk"),
     ):
-        file.use_log(connection, path, deadline=time.monotonic())
+        file.use_log(connection, path)
 
 
 async def test_a_damaged_page_is_not_given_out(path: Path, open_database: OpenDatabase) -> None:

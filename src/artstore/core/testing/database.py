@@ -224,6 +224,18 @@ class DatabaseContract:
         assert await names(database) == ["a", "b", "c"]
         assert await database.fetch_one(READ, {"name": "a"}) == {"value": 1}
 
+    async def test_a_value_is_taken_in_a_column_that_is_unique_without_being_the_key(
+        self, database: Database
+    ) -> None:
+        async with database.transaction() as transaction:
+            await transaction.execute(
+                "CREATE TABLE contract_others (id BIGINT PRIMARY KEY, name TEXT UNIQUE)"
+            )
+            await transaction.execute("INSERT INTO contract_others (id, name) VALUES (1, 'a'), (2, NULL)")
+
+            with pytest.raises(AlreadyExistsError):
+                await transaction.execute("INSERT INTO contract_others (id, name) VALUES (3, 'a')")
+
     async def test_executemany_that_meets_a_taken_value_does_nothing(self, database: Database) -> None:
         await add(database, "a", 1)
 

@@ -323,12 +323,12 @@ class SearchIndexContract:
         assert marked == ("О <mark>договорах</mark>: <mark>поставки</mark>, и «<mark>ДОГОВОРЫ</mark>».")
 
     def test_everything_but_the_marks_is_escaped(self, index: SearchIndex) -> None:
-        marked = index.highlight("mark", "<script>alert('&')</script> <mark>x</mark>")
+        marked = index.highlight("mark", "<script>alert('&')</script> <mark>x</mark> & <b>")
 
         assert marked is not None
-        assert marked.replace("<mark>", "").replace("</mark>", "").count("<") == 0
+        assert not {"<", ">"} & set(marked.replace("<mark>", "").replace("</mark>", ""))
         assert marked.count("<mark>mark</mark>") == 2
-        assert plain(marked) == "<script>alert('&')</script> <mark>x</mark>"
+        assert plain(marked) == "<script>alert('&')</script> <mark>x</mark> & <b>"
 
     @pytest.mark.parametrize("filler", ["слово ", "слово", "a\n"], ids=["words", "no spaces", "lines"])
     @pytest.mark.parametrize("before", [0, 30, 1000])
@@ -344,6 +344,13 @@ class SearchIndexContract:
         assert marked.count("<mark>контрактами</mark>") == 1
         assert plain(marked) in text
         assert min(100, len(text)) <= len(plain(marked)) <= 200
+
+    def test_words_beyond_the_fragment_are_left_out(self, index: SearchIndex) -> None:
+        marked = index.highlight("контракт", "контракты " * 100)
+
+        assert marked is not None
+        assert plain(marked).split() == ["контракты"] * marked.count("<mark>контракты</mark>")
+        assert len(plain(marked)) <= 200
 
     def test_a_matching_word_longer_than_a_fragment_is_cut(self, index: SearchIndex) -> None:
         marked = index.highlight("ж" * 300, "слово " + "ж" * 300 + " слово")

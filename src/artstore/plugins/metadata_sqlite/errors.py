@@ -13,7 +13,6 @@ from artstore.core.spec import (
 _UNIQUENESS: Final = {
     sqlite3.SQLITE_CONSTRAINT_UNIQUE,
     sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
-    sqlite3.SQLITE_CONSTRAINT_ROWID,
 }
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _UNREACHABLE: Final = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM}
@@ -27,11 +26,6 @@ def translated(error: Exception) -> Exception:
         return error
     domain_error.__cause__ = error
     return domain_error
-
-
-def is_busy(error: Exception) -> bool:
-    """Whether another connection is in the way."""
-    return _result_code(error) & 0xFF in _BUSY
 
 
 def is_damage(error: Exception) -> bool:

@@ -2,7 +2,6 @@
 
 import sqlite3
 import stat
-import time
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from os import mknod
@@ -10,13 +9,12 @@ from pathlib import Path
 from typing import Final, Literal
 
 from artstore.core.spec import ConfigurationError
-from artstore.plugins.metadata_sqlite.errors import is_busy, is_damage
+from artstore.plugins.metadata_sqlite.errors import is_damage
 
 Synchronous = Literal["full", "normal"]
 
 _CACHE_KIB: Final = 8 * 1024
 _LOG_SIZE_LIMIT: Final = 64 * 1024 * 1024  # otherwise the log keeps the largest size it ever had
-_RETRY_INTERVAL: Final = 0.01
 
 
 def prepare(path: Path, *, tables: Iterable[str], busy_timeout: float) -> Path:
@@ -29,7 +27,7 @@ def prepare(path: Path, *, tables: Iterable[str], busy_timeout: float) -> Path:
     try:
         _create(path)
         with closing(sqlite3.connect(path, isolation_level=None, timeout=busy_timeout)) as connection:
-            use_log(connection, path, deadline=time.monotonic() + busy_timeout)
+            use_log(connection, path)
             _create_tables(connection, tables)
     except OSError as error:
         raise ConfigurationError(f"the database {path} cannot be made: {error}") from error
@@ -52,14 +50,13 @@ def connect(path: Path, *, synchronous: Synchronous, busy_timeout: float) -> sql
     return connection
 
 
-def use_log(connection: sqlite3.Connection, path: Path, *, deadline: float) -> None:
+def use_log(connection: sqlite3.Connection, path: Path) -> None:
     """Make the write-ahead log the database's journal.
 
     Raises:
         ConfigurationError: the file system cannot share memory, which it needs.
     """
-    while (mode := _try_to_use_log(connection, deadline=deadline)) is None:
-        time.sleep(_RETRY_INTERVAL)
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise ConfigurationError(
             f"the database {path} must be on a local disk: its file system shares no memory"
@@ -72,16 +69,6 @@ def _create(path: Path) -> None:
     # would drop the locks that other connections of this process hold on it.
     with suppress(FileExistsError):
         mknod(path, stat.S_IFREG | 0o600)
-
-
-def _try_to_use_log(connection: sqlite3.Connection, *, deadline: float) -> str | None:
-    """The journal mode; ``None`` when another process is just changing it, for which SQLite does not wait."""
-    try:
-        return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
-    except sqlite3.OperationalError as error:
-        if is_busy(error) and time.monotonic() < deadline:
-            return None
-        raise
 
 
 def _create_tables(connection: sqlite3.Connection, tables: Iterable[str]) -> None:
