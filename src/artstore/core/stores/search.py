@@ -52,12 +52,13 @@ _NOTHING: Final = _Found(row_ids=(), total=_Total(0, "eq"))
 class SearchStore:
     """Finds files.
 
-    By ``created_at`` every match is reached, however many there are. When more than
-    :data:`SEARCH_WINDOW` match a text, other orders are of those that were created last.
+    By ``created_at`` every match is reached, however many there are. When more than ``window`` match a
+    text, other orders are of those that were created last.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, window: int = SEARCH_WINDOW) -> None:
         self._database = database
+        self._window = window
 
     async def search(self, criteria: SearchCriteria) -> SearchPage:
         """One page of what matches. Waiting for ``at_least`` is up to the caller.
@@ -66,7 +67,7 @@ class SearchStore:
             InvalidRequestError: ``offset`` or ``after`` cannot be used.
             UnsupportedError: the database has no text index.
         """
-        _check_offset(criteria)
+        self._check_offset(criteria)
         positions = await self._positions()  # before the search, so that it covers what they say
         found = await self._find(criteria)
         items = await read_hits(
@@ -87,6 +88,12 @@ class SearchStore:
             index_position=positions,
         )
 
+    def _check_offset(self, criteria: SearchCriteria) -> None:
+        if criteria.offset > self._window:
+            raise InvalidRequestError(
+                f"offset reaches {self._window} files at most: to go further, send next_after as after"
+            )
+
     async def _positions(self) -> list[str]:
         positions = await list_positions(self._database)
         return [str(JournalPosition(position.element_id, position.sequence)) for position in positions]
@@ -97,7 +104,7 @@ class SearchStore:
         conditions = conditions_of(criteria, search_index)
         if conditions is None:
             return _NOTHING
-        plan = await make_plan(self._database, conditions, _created(criteria))
+        plan = await make_plan(self._database, conditions, created=_created(criteria), window=self._window)
         if plan.driver_size == 0:
             return _NOTHING
         if criteria.sort_key == "relevance" and search_index is not None:
@@ -124,16 +131,16 @@ class SearchStore:
     ) -> _Found:
         """The best matches of a text first. A cursor is an offset here: scores are not comparable."""
         offset = criteria.offset if cursor is None else int(cursor.value)
-        rank = partial(search_index.rank, self._database, criteria.text, candidates=SEARCH_WINDOW)
+        rank = partial(search_index.rank, self._database, criteria.text, candidates=self._window)
         if plan.has_only_text:
             best = await rank(limit=criteria.limit + 1, offset=offset)
             total = await self._count(plan, at_least=0)
         else:
-            newest = await self._database.fetch_all(*plan.newest(reach=SEARCH_WINDOW))
-            ranked = await rank(limit=SEARCH_WINDOW, offset=0)
+            newest = await self._database.fetch_all(*plan.newest(reach=self._window))
+            ranked = await rank(limit=self._window, offset=0)
             matching = _ranked([integer(row, "row_id") for row in newest], ranked)
             best = matching[offset : offset + criteria.limit + 1]
-            total = _Total(len(matching), "eq" if len(matching) < SEARCH_WINDOW else "gte")
+            total = _Total(len(matching), "eq" if len(matching) < self._window else "gte")
         page = best[: criteria.limit]
         return _Found(
             row_ids=[match.row_id for match in page],
@@ -148,15 +155,8 @@ class SearchStore:
         if plan.tested:
             row = await self._database.fetch_one(*plan.count())
             number = 0 if row is None else integer(row, "total")
-        number = max(min(number, SEARCH_WINDOW), at_least)
+        number = max(min(number, self._window), at_least)
         return _Total(number, "eq" if plan.is_complete else "gte")
-
-
-def _check_offset(criteria: SearchCriteria) -> None:
-    if criteria.offset > SEARCH_WINDOW:
-        raise InvalidRequestError(
-            f"offset reaches {SEARCH_WINDOW} files at most: to go further, send next_after of a page as after"
-        )
 
 
 def _created(criteria: SearchCriteria) -> RowRange:

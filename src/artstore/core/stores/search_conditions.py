@@ -74,7 +74,7 @@ def _columns(criteria: SearchCriteria) -> Iterator[Condition]:
         yield _equal("created_by_username", bounded(criteria.username))
     if criteria.retention_policy is not None:
         yield _equal("retention_policy", criteria.retention_policy)
-    if criteria.content_type is not None:
+    if criteria.content_type not in (None, "*/*"):
         yield _content_type(media_type(criteria.content_type))
 
 

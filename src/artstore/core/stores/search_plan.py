@@ -1,6 +1,6 @@
 """How a search is carried out: which rows to begin with, and the statements that follow from it.
 
-A statement never sorts more than :data:`SEARCH_WINDOW` rows. The cheap order is that of ``row_id``, which
+A statement never sorts more rows than a window holds. The cheap order is that of ``row_id``, which
 is the time of creation: the primary key, every index and the text index have it. Another order
 comes from its own index, or is made of the newest matches.
 """
@@ -8,10 +8,10 @@ comes from its own index, or is made of the newest matches.
 # ruff: noqa: S608 - statements are put together of our own names; values are always parameters
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from artstore.core.search import SEARCH_WINDOW, SortOrder
+from artstore.core.search import SortOrder
 from artstore.core.spec import Parameter, Reader
 from artstore.core.stores.rows import integer
 from artstore.core.stores.search_conditions import Condition
@@ -22,8 +22,6 @@ ALL_FILES: Final = Condition(test="TRUE", parameters={}, sources=("SELECT row_id
 
 TEXT_TEST_COST: Final = 50
 """Tests of columns that take as long as asking the text index about one row (45 µs with FTS5)."""
-
-_BEYOND: Final = SEARCH_WINDOW + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +57,14 @@ class Plan:
     driver: Condition
     tested: Sequence[Condition]
     created: RowRange
+    window: int
     driver_size: int
     """Rows of the driver; one more than the window stands for any larger number."""
 
     @property
     def is_complete(self) -> bool:
         """Whether the newest rows of the driver that make the window are all it has."""
-        return self.driver_size <= SEARCH_WINDOW
+        return self.driver_size <= self.window
 
     @property
     def has_text(self) -> bool:
@@ -100,7 +99,7 @@ class Plan:
 
     def window_page(self, column: str, page: Page) -> Statement:
         """By ``column``, of the newest matches, as many as the window holds."""
-        newest, parameters = self.newest(reach=SEARCH_WINDOW)
+        newest, parameters = self.newest(reach=self.window)
         matching = f"FROM ({newest}) AS newest CROSS JOIN files AS f WHERE f.row_id = newest.row_id"
         return _sorted_page(matching, parameters, column, page)
 
@@ -114,7 +113,7 @@ class Plan:
 
     def count(self) -> Statement:
         """How many of the driver's newest rows, as many as the window holds, match."""
-        newest, parameters = Plan(self.driver, (), self.created, self.driver_size).newest(reach=SEARCH_WINDOW)
+        newest, parameters = replace(self, tested=()).newest(reach=self.window)
         return (
             f"SELECT COUNT(*) AS total FROM ({newest}) AS newest CROSS JOIN files AS f"
             f" WHERE f.row_id = newest.row_id{_and_tests(self.tested)}",
@@ -133,41 +132,55 @@ class Plan:
         return f"SELECT m.row_id {matching} WHERE {where} ORDER BY m.row_id {direction} LIMIT :reach"
 
     def _parameters(self) -> dict[str, Parameter]:
-        return _merged([self.driver, *self.tested], self.created)
+        parameters: dict[str, Parameter] = {
+            "created_first": self.created.first,
+            "created_last": self.created.last,
+        }
+        for condition in (self.driver, *self.tested):
+            parameters.update(condition.parameters)
+        return parameters
 
 
-async def make_plan(reader: Reader, conditions: Sequence[Condition], created: RowRange) -> Plan:
+async def make_plan(
+    reader: Reader, conditions: Sequence[Condition], *, created: RowRange, window: int
+) -> Plan:
     """Begin with the condition that leaves the least work. To know it, rows are counted, but not many."""
     candidates = [condition for condition in conditions if condition.sources] or [ALL_FILES]
-    sizes = await _sizes(reader, candidates, created)
-    usable = [
-        (_cost(condition, size, conditions), number)
-        for number, (condition, size) in enumerate(zip(candidates, sizes, strict=True))
-        if condition.ordered or size <= SEARCH_WINDOW
+    plans = [
+        Plan(
+            driver=candidate,
+            tested=[condition for condition in conditions if condition is not candidate],
+            created=created,
+            window=window,
+            driver_size=window + 1,
+        )
+        for candidate in candidates
     ]
-    if not usable:
-        return Plan(ALL_FILES, conditions, created, driver_size=_BEYOND)
-    _, number = min(usable)
-    driver = candidates[number]
-    tested = [condition for condition in conditions if condition is not driver]
-    return Plan(driver, tested, created, driver_size=sizes[number])
+    sizes = await _driver_sizes(reader, plans)
+    usable = [
+        replace(plan, driver_size=size)
+        for plan, size in zip(plans, sizes, strict=True)
+        if plan.driver.ordered or size <= window
+    ]
+    everything = replace(plans[0], driver=ALL_FILES, tested=conditions)
+    return min(usable, key=_cost, default=everything)
 
 
-def _cost(driver: Condition, size: int, conditions: Sequence[Condition]) -> int:
-    tests_text = any(other.is_text for other in conditions if other is not driver)
-    return size * TEXT_TEST_COST if tests_text else size
-
-
-async def _sizes(reader: Reader, conditions: Sequence[Condition], created: RowRange) -> list[int]:
-    """Rows of each condition, counted up to one more than the window, in one statement."""
+async def _driver_sizes(reader: Reader, plans: Sequence[Plan]) -> list[int]:
+    """Rows of each driver, counted up to one more than the window, in one statement."""
     counts: list[str] = []
-    for number, condition in enumerate(conditions):
-        rows, _ = Plan(condition, (), created, driver_size=_BEYOND).newest(reach=_BEYOND)
+    parameters: dict[str, Parameter] = {}
+    for number, plan in enumerate(plans):
+        rows, needed = replace(plan, tested=()).newest(reach=plan.window + 1)
         counts.append(f"(SELECT COUNT(*) FROM ({rows}) AS counted) AS size_{number}")
-    row = await reader.fetch_one(
-        f"SELECT {', '.join(counts)}", {**_merged(conditions, created), "reach": _BEYOND}
-    )
-    return [0 if row is None else integer(row, f"size_{number}") for number in range(len(conditions))]
+        parameters.update(needed)
+    row = await reader.fetch_one(f"SELECT {', '.join(counts)}", parameters)
+    return [0 if row is None else integer(row, f"size_{number}") for number in range(len(plans))]
+
+
+def _cost(plan: Plan) -> int:
+    tests_text = any(condition.is_text for condition in plan.tested)
+    return plan.driver_size * TEXT_TEST_COST if tests_text else plan.driver_size
 
 
 def _sorted_page(matching: str, parameters: Mapping[str, Parameter], column: str, page: Page) -> Statement:
@@ -190,10 +203,3 @@ def _direction(order: SortOrder) -> tuple[str, str]:
 
 def _cursor_parameters(cursor: Cursor | None) -> dict[str, Parameter]:
     return {} if cursor is None else {"cursor_value": cursor.value, "cursor_row_id": cursor.row_id}
-
-
-def _merged(conditions: Sequence[Condition], created: RowRange) -> dict[str, Parameter]:
-    parameters: dict[str, Parameter] = {"created_first": created.first, "created_last": created.last}
-    for condition in conditions:
-        parameters.update(condition.parameters)
-    return parameters
