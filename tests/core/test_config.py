@@ -23,7 +23,9 @@ def test_the_file_is_read(path: Path) -> None:
 
 
 def test_the_environment_wins_over_the_file(path: Path) -> None:
-    settings = read_settings(path, environment={"ARTSTORE__ELEMENT__MODE": "ro", "ARTSTORE__BASE_PORT": "7000"})
+    settings = read_settings(
+        path, environment={"ARTSTORE__ELEMENT__MODE": "ro", "ARTSTORE__BASE_PORT": "7000"}
+    )
 
     assert (settings.element.mode, settings.base_port) == ("ro", 7000)
 
@@ -98,7 +100,9 @@ def test_a_folder_in_place_of_the_file_is_told(tmp_path: Path) -> None:
 
 
 def test_urls_of_addresses_that_nobody_can_connect_to_are_replaced(path: Path) -> None:
-    path.write_text('[query]\nhost = "0.0.0.0"\n[admin]\nhost = "::1"\n[ingester]\nurl = "https://in.example/"\n')
+    path.write_text(
+        '[query]\nhost = "0.0.0.0"\n[admin]\nhost = "::1"\n[ingester]\nurl = "https://in.example/"\n'
+    )
 
     settings = read_settings(path, environment={})
 

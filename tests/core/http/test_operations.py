@@ -102,7 +102,9 @@ class _Opened:
 async def client() -> AsyncIterator[Client]:
     settings = Settings(server=ServerSettings(max_json_size=1024))
     app = build_app(
-        Role("query", "Boxes", OPERATIONS), [Resource(AUTHENTICATOR, lambda app: _Opened())], settings=settings
+        Role("query", "Boxes", OPERATIONS),
+        [Resource(AUTHENTICATOR, lambda app: _Opened())],
+        settings=settings,
     )
     async with TestClient(TestServer(app)) as client:
         yield client

@@ -37,7 +37,9 @@ def test_what_is_no_set_of_ranges_is_ignored(header: str) -> None:
     assert parse_ranges(header, size=1000) is None
 
 
-@pytest.mark.parametrize(("header", "size"), [("bytes=100-", 100), ("bytes=-0", 100), ("bytes=0-", 0), ("bytes=-5", 0)])
+@pytest.mark.parametrize(
+    ("header", "size"), [("bytes=100-", 100), ("bytes=-0", 100), ("bytes=0-", 0), ("bytes=-5", 0)]
+)
 def test_ranges_outside_the_file_cannot_be_satisfied(header: str, size: int) -> None:
     with pytest.raises(RangeNotSatisfiableError) as raised:
         parse_ranges(header, size=size)
