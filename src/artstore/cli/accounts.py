@@ -1,16 +1,16 @@
 """`artstore service-account`: the applications that may use the cluster."""
 
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final
 
 import typer
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from artstore.cli.arguments import validated
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
 from artstore.cli.output import JsonOption, console, errors, print_json, print_table
 from artstore.core.client.roles import parse
 from artstore.core.scopes import AccountRole
-from artstore.core.spec import ConfigurationError, NotFoundError
-from artstore.core.validation import invalid_request
+from artstore.core.spec import NotFoundError
 from artstore.services.admin.service_accounts import (
     AccountPage,
     AccountView,
@@ -18,8 +18,6 @@ from artstore.services.admin.service_accounts import (
     NewServiceAccount,
     SecretRotation,
 )
-
-M = TypeVar("M", bound=BaseModel)
 
 app: Final = typer.Typer(no_args_is_help=True, help="Create, list, rotate and delete service accounts.")
 
@@ -42,7 +40,7 @@ def create(
     profile: ProfileOption = None,
 ) -> None:
     """Create an account. Its secret is shown this once."""
-    account = _validated(
+    account = validated(
         NewServiceAccount,
         {
             "name": name,
@@ -79,7 +77,7 @@ def rotate(
     profile: ProfileOption = None,
 ) -> None:
     """Give an account a new secret, which is shown this once."""
-    rotation = _validated(SecretRotation, {"grace_seconds": grace_seconds})
+    rotation = validated(SecretRotation, {"grace_seconds": grace_seconds})
 
     async def send(archive: Archive) -> AccountWithSecret:
         found = await _find(archive, account)
@@ -101,20 +99,20 @@ def delete(
 
     async def send(archive: Archive) -> None:
         found = await _find(archive, account)
-        async with archive.client.request("DELETE", await archive.url("admin", f"{PATH}/{found.id}")):
+        async with archive.client.request("DELETE", archive.url("admin", f"{PATH}/{found.id}")):
             console.print(f"deleted {found.client_id}", markup=False)
 
     with_archive(data, profile, send)
 
 
 async def _send(archive: Archive, path: str, body: BaseModel) -> AccountWithSecret:
-    return parse(AccountWithSecret, await archive.client.post(await archive.url("admin", path), body))
+    return parse(AccountWithSecret, await archive.client.post(archive.url("admin", path), body))
 
 
 async def _all(archive: Archive) -> list[AccountView]:
     accounts: list[AccountView] = []
     while True:
-        url = await archive.url("admin", f"{PATH}?limit={PAGE_SIZE}&offset={len(accounts)}")
+        url = archive.url("admin", f"{PATH}?limit={PAGE_SIZE}&offset={len(accounts)}")
         page = await archive.client.get(url, AccountPage)
         accounts += page.items
         if not page.has_more:
@@ -126,13 +124,6 @@ async def _find(archive: Archive, account: str) -> AccountView:
         if account in (each.name, each.client_id, str(each.id)):
             return each
     raise NotFoundError(f"there is no account {account}; `artstore service-account list` shows them")
-
-
-def _validated(model: type[M], values: dict[str, Any]) -> M:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise ConfigurationError(invalid_request(error, model).detail) from None
 
 
 def _print_secret(account: AccountWithSecret, *, as_json: bool) -> None:

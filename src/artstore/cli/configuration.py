@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from artstore.cli.composition import ROLES, plugin_sections
 from artstore.cli.directory import CONFIG_NAME, DEFAULT_DATA
@@ -36,15 +36,20 @@ def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
     registry = Registry(base_directory=settings.base_directory)
     for kind, section in _sections(registry, settings):
         # What is a secret is looked up at start; here it only has to be a text.
-        registry.config(kind, section.model_copy(update=_without_references(section.options)))
+        registry.config(
+            kind,
+            section.model_copy(
+                update={name: _without_references(value) for name, value in section.options.items()}
+            ),
+        )
     console.print(f"{config} can be used", markup=False)
 
 
 @app.command()
 def show(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
     """Print the settings in force: the file, overridden by the environment. Secrets are hidden."""
-    settings = read_settings(config)
-    plain = _hidden(settings.model_dump(mode="json", exclude_none=True))
+    settings = read_settings(config).model_dump(mode="json", exclude_none=True)
+    plain = {name: _hidden(value, name) for name, value in settings.items()}
     if json:
         print_json(plain)
     else:
@@ -105,7 +110,7 @@ def _enabled(settings: Settings) -> frozenset[str]:
     return frozenset(f"{kind.name}_{section.type}" for kind, section in _sections(registry, settings))
 
 
-def _without_references(value: Any) -> Any:
+def _without_references(value: JsonValue) -> JsonValue:
     """``{secret = "name"}`` as some text, so that the options can be validated without secrets."""
     if isinstance(value, dict):
         if set(value) == {"secret"}:
@@ -114,7 +119,7 @@ def _without_references(value: Any) -> Any:
     return [_without_references(item) for item in value] if isinstance(value, list) else value
 
 
-def _hidden(value: Any, name: str = "") -> Any:
+def _hidden(value: JsonValue, name: str = "") -> JsonValue:
     """Values whose name says that they are secret are never printed, wherever they were written."""
     if isinstance(value, dict):
         return {key: _hidden(item, key) for key, item in value.items()}
@@ -124,14 +129,13 @@ def _hidden(value: Any, name: str = "") -> Any:
     return "********" if is_secret and isinstance(value, str) else value
 
 
-def _flat(value: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def _flat(value: dict[str, JsonValue], prefix: str = "") -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for name, item in value.items():
         if isinstance(item, dict):
             rows += _flat(item, f"{prefix}{name}.")
-        elif isinstance(item, list) and item and isinstance(item[0], dict):
-            for index, each in enumerate(item):
-                rows += _flat(each, f"{prefix}{name}[{index}].")
+        elif isinstance(item, list) and item:
+            rows += _flat({f"{name}[{index}]": each for index, each in enumerate(item)}, prefix)
         else:
             rows.append((prefix + name, str(item)))
     return rows

@@ -20,7 +20,7 @@ from artstore.core.config import RoleName, environment_variable, read_settings
 from artstore.core.exchange import Endpoints
 from artstore.core.metrics import Metrics
 from artstore.core.registry import Registry
-from artstore.core.spec import ConfigurationError, UnavailableError
+from artstore.core.spec import ConfigurationError, UnavailableError, UpstreamError
 from artstore.core.validation import describe
 
 T = TypeVar("T")
@@ -45,20 +45,15 @@ class Target:
 
 
 class Archive:
-    """A cluster as its client sees it."""
+    """A cluster as its client sees it. Admin is where the client found it, and tells where the others are."""
 
-    def __init__(self, client: RoleClient, admin_url: str) -> None:
+    def __init__(self, client: RoleClient, admin_url: str, endpoints: Endpoints) -> None:
         self.client = client
-        self.admin_url = admin_url
-        self._endpoints: Endpoints | None = None
+        self.endpoints = endpoints.model_copy(update={"admin": admin_url})
 
-    async def url(self, role: RoleName, path: str) -> str:
-        """``path`` at ``role``. Admin is asked once where the others are."""
-        if role == "admin":
-            return self.admin_url + path
-        if self._endpoints is None:
-            self._endpoints = await self.client.get(f"{self.admin_url}/api/v1/endpoints", Endpoints)
-        base: str = getattr(self._endpoints, role)
+    def url(self, role: RoleName, path: str) -> str:
+        """``path`` at ``role``."""
+        base: str = getattr(self.endpoints, role)
         return base + path
 
 
@@ -75,19 +70,21 @@ def with_archive(
 
     async def connected() -> T:
         async with _open(target) as archive:
-            try:
-                return await use(archive)
-            except UnavailableError as error:
-                raise UnavailableError(f"{error.detail} (admin is {target.admin_url})") from error
+            return await use(archive)
 
     return asyncio.run(connected())
 
 
 @asynccontextmanager
 async def _open(target: Target) -> AsyncGenerator[Archive, None]:
+    """Connect before anything else is done, so that a cluster that is down is told once."""
     token_url = f"{target.admin_url}/api/v1/auth/token"
     async with open_role_client(token_url=token_url, credentials=target.credentials) as client:
-        yield Archive(client, target.admin_url)
+        try:
+            endpoints = await client.get(f"{target.admin_url}/api/v1/endpoints", Endpoints)
+        except (UnavailableError, UpstreamError) as error:
+            raise UnavailableError(f"cannot use the cluster at {target.admin_url}: {error.detail}") from error
+        yield Archive(client, target.admin_url, endpoints)
 
 
 def _target(data: Path | None, profile: str | None) -> Target:
@@ -125,7 +122,10 @@ def _of_directory(directory: Path) -> Target:
                 f"secret {ADMINISTRATOR} is not there; admin makes it at its first start: "
                 f"artstore up --data {directory}"
             )
-        return ClientCredentials.parse(value.text())
+        try:
+            return ClientCredentials.parse(value.text())
+        except ValueError as error:
+            raise ConfigurationError(f"secret {ADMINISTRATOR} cannot be used: {error}") from None
 
     return Target(admin_url, credentials)
 
@@ -155,8 +155,10 @@ def _of_profile(name: str) -> Target:
                 f"{PROFILES} holds secrets, but others can read it: chmod 600 {PROFILES}"
             )
         profiles = tomllib.loads(PROFILES.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"cannot read {PROFILES}: {error}") from None
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {PROFILES}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{PROFILES} is not valid TOML: {error}") from None
     if name not in profiles:
         raise ConfigurationError(
             f"{PROFILES} has no section [{name}]; it has: {', '.join(profiles) or 'none'}"

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -50,10 +51,18 @@ def find(paths: Sequence[Path], *, recursive: bool) -> Iterator[LocalFile | Skip
             if not recursive:
                 raise ConfigurationError(f"{printable(str(path))} is a folder: add --recursive")
             yield from _find_below(path, PurePosixPath(path.resolve().name))
-        elif path.is_file():
-            yield LocalFile(path, _text(path.name), path.stat().st_size)
         else:
-            raise ConfigurationError(f"there is no file {printable(str(path))}")
+            yield LocalFile(path, _text(path.name), _size_of_argument(path))
+
+
+def _size_of_argument(path: Path) -> int:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {printable(str(path))}: {error.strerror}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise ConfigurationError(f"{printable(str(path))} is neither file nor folder")
+    return status.st_size
 
 
 def _find_below(folder: Path, archive_folder: PurePosixPath) -> Iterator[LocalFile | Skipped]:
@@ -63,16 +72,23 @@ def _find_below(folder: Path, archive_folder: PurePosixPath) -> Iterator[LocalFi
         yield Skipped(folder, error.strerror or str(error), is_failure=True)
         return
     for entry in entries:
-        path = Path(entry.path)
-        archive_path = archive_folder / _text(entry.name)
-        if entry.is_symlink():
-            yield Skipped(path, "a link", is_failure=False)
-        elif entry.is_dir():
-            yield from _find_below(path, archive_path)
-        elif entry.is_file():
-            yield LocalFile(path, str(archive_path), entry.stat().st_size)
+        if entry.is_dir(follow_symlinks=False):
+            yield from _find_below(Path(entry.path), archive_folder / _text(entry.name))
         else:
-            yield Skipped(path, "neither file nor folder", is_failure=False)
+            yield _file(entry, archive_folder)
+
+
+def _file(entry: os.DirEntry[str], archive_folder: PurePosixPath) -> LocalFile | Skipped:
+    path = Path(entry.path)
+    if entry.is_symlink():
+        return Skipped(path, "a link", is_failure=False)
+    if not entry.is_file():
+        return Skipped(path, "neither file nor folder", is_failure=False)
+    try:
+        size = entry.stat().st_size
+    except OSError as error:  # removed since the folder was read
+        return Skipped(path, error.strerror or str(error), is_failure=True)
+    return LocalFile(path, str(archive_folder / _text(entry.name)), size)
 
 
 def sha256_of(path: Path) -> str:

@@ -71,6 +71,8 @@ def main() -> None:
         _fail(str(error), code=2)
     except ArtStoreError as error:
         _fail(error.detail, code=1)
+    except OSError as error:
+        _fail(_of_the_system(error), code=1)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -78,6 +80,11 @@ def main() -> None:
 def _fail(message: str, *, code: int) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/red] {escape(message)}")
     sys.exit(code)
+
+
+def _of_the_system(error: OSError) -> str:
+    why = error.strerror or str(error)
+    return why if error.filename is None else f"{error.filename}: {why}"
 
 
 @app.callback(invoke_without_command=True)

@@ -1,7 +1,7 @@
 """What commands print: tables and progress for people, JSON for programs."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -32,14 +32,14 @@ console: Final = Console(highlight=False, soft_wrap=True)
 errors: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def print_json(value: BaseModel | Iterable[BaseModel] | dict[str, object]) -> None:
+def print_json(value: BaseModel | Sequence[BaseModel] | Mapping[str, object]) -> None:
     """One JSON document on standard output."""
     if isinstance(value, BaseModel):
         plain: object = value.model_dump(mode="json", exclude_none=True)
-    elif isinstance(value, dict):
-        plain = value
-    else:
+    elif isinstance(value, Sequence):
         plain = [each.model_dump(mode="json", exclude_none=True) for each in value]
+    else:
+        plain = value
     sys.stdout.buffer.write(orjson.dumps(plain, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     sys.stdout.flush()
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
+from artstore.cli.arguments import attributes as parse_attributes
+from artstore.cli.arguments import validated
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
 from artstore.cli.local_files import READ_SIZE, LocalFile, find, printable, sha256_of
 from artstore.cli.output import (
@@ -25,9 +27,8 @@ from artstore.core.client.roles import parse
 from artstore.core.exchange import UploadAnswer
 from artstore.core.http.bodies import repr_digest
 from artstore.core.search import SearchCriteria, SearchPage
-from artstore.core.spec import ArtStoreError, ConfigurationError, UnavailableError
+from artstore.core.spec import ArtStoreError, UnavailableError
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
-from artstore.core.validation import invalid_request
 
 PATH_ATTRIBUTE: Final = "path"
 """Custom attribute that keeps where a file was, below the folder that was put."""
@@ -115,7 +116,7 @@ class Putter:
             "Repr-Digest": repr_digest(digest),
             "Idempotency-Key": key,
         }
-        url = await self.archive.url("ingester", "/api/v1/files")
+        url = self.archive.url("ingester", "/api/v1/files")
         sent = 0
 
         async def body() -> AsyncIterator[bytes]:
@@ -154,7 +155,9 @@ def put(
     profile: ProfileOption = None,
 ) -> None:
     """Store files. What is stored already, with the same path and digest, is skipped."""
-    common = _common_attributes(tag or [], attribute or [], description=description, retention=retention)
+    common = _common_attributes(
+        tag or [], parse_attributes(attribute), description=description, retention=retention
+    )
     report = PutReport()
     files = find_files(paths, recursive=recursive, report=report)
     with transfer_progress("storing", files=len(files), size=sum(file.size for file in files)) as progress:
@@ -193,7 +196,7 @@ async def is_stored(archive: Archive, file: LocalFile, digest: str) -> bool:
     criteria = SearchCriteria(
         query=digest, mode="exact", attributes={PATH_ATTRIBUTE: file.archive_path}, limit=1
     )
-    answer = await archive.client.post(await archive.url("query", "/api/v1/search"), criteria)
+    answer = await archive.client.post(archive.url("query", "/api/v1/search"), criteria)
     return parse(SearchPage, answer).total > 0
 
 
@@ -208,29 +211,18 @@ async def read(file: LocalFile) -> AsyncIterator[bytes]:
 
 
 def _common_attributes(
-    tags: list[str], attributes: list[str], *, description: str | None, retention: str
+    tags: list[str], attributes: dict[str, str], *, description: str | None, retention: str
 ) -> UploadAttributes:
     policy, separator, days = retention.partition(":")
     values: dict[str, object] = {
         "original_filename": "any",
         "tags": tags,
-        "custom_attributes": dict(_attribute(each) for each in attributes),
+        "custom_attributes": attributes,
         "description": description,
         "retention_policy": policy,
         "ttl_days": days if separator else None,
     }
-    try:
-        # Not strictly: what people type are digits, not numbers.
-        return UploadAttributes.model_validate(values, strict=False)
-    except ValidationError as error:
-        raise ConfigurationError(invalid_request(error, UploadAttributes).detail) from None
-
-
-def _attribute(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not (name and separator):
-        raise ConfigurationError(f"--attribute {text!r} is not of the form NAME=VALUE")
-    return name, value
+    return validated(UploadAttributes, values)
 
 
 def _print_summary(report: PutReport) -> None:

@@ -12,6 +12,8 @@ import typer
 from aiohttp import ClientResponse
 from pydantic import BaseModel
 
+from artstore.cli.arguments import attributes as parse_attributes
+from artstore.cli.arguments import validated
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
 from artstore.cli.local_files import legal_name
 from artstore.cli.output import (
@@ -56,9 +58,16 @@ def search(
     profile: ProfileOption = None,
 ) -> None:
     """Find files by words in their names, descriptions, tags and attributes."""
-    attributes = dict(each.partition("=")[::2] for each in attribute or [])
-    criteria = SearchCriteria(
-        query=query, mode=mode, filename=filename, tags=tag or [], attributes={**attributes}, limit=limit
+    criteria = validated(
+        SearchCriteria,
+        {
+            "query": query,
+            "mode": mode,
+            "filename": filename,
+            "tags": tag or [],
+            "attributes": parse_attributes(attribute),
+            "limit": limit,
+        },
     )
     page = with_archive(data, profile, lambda archive: find(archive, criteria))
     print_json(page) if json else _print_hits(page)
@@ -122,14 +131,12 @@ def rm(
 
 async def find(archive: Archive, criteria: SearchCriteria) -> SearchPage:
     """One page of what matches."""
-    return parse(
-        SearchPage, await archive.client.post(await archive.url("query", "/api/v1/search"), criteria)
-    )
+    return parse(SearchPage, await archive.client.post(archive.url("query", "/api/v1/search"), criteria))
 
 
 async def describe(archive: Archive, file_id: UUID) -> SearchHit:
     """What the index holds of one file."""
-    return await archive.client.get(await archive.url("query", f"/api/v1/files/{file_id}"), SearchHit)
+    return await archive.client.get(archive.url("query", f"/api/v1/files/{file_id}"), SearchHit)
 
 
 async def receive(
@@ -140,7 +147,7 @@ async def receive(
     Raises:
         CorruptedError: the bytes are not those the archive announced.
     """
-    url = await archive.url("query", f"/api/v1/files/{file_id}/download")
+    url = archive.url("query", f"/api/v1/files/{file_id}/download")
     async with archive.client.request("GET", url, deadline=None) as response:
         digest = await _copy(response, sink, progress)
     announced = response.headers.get("Repr-Digest")
@@ -190,16 +197,14 @@ async def _get(archive: Archive, file_id: UUID, output: Path | None, *, force: b
 
 async def _delete(archive: Archive, file_ids: list[UUID]) -> None:
     for file_id in file_ids:
-        async with archive.client.request("DELETE", await archive.url("admin", f"/api/v1/files/{file_id}")):
+        async with archive.client.request("DELETE", archive.url("admin", f"/api/v1/files/{file_id}")):
             console.print(f"deleted {file_id}")
 
 
 async def _cluster_info(archive: Archive) -> ClusterInfo:
     return ClusterInfo(
-        endpoints=await archive.client.get(await archive.url("admin", "/api/v1/endpoints"), Endpoints),
-        elements=await archive.client.get(
-            await archive.url("admin", "/api/v1/storage-elements"), ElementPage
-        ),
+        endpoints=archive.endpoints,
+        elements=await archive.client.get(archive.url("admin", "/api/v1/storage-elements"), ElementPage),
     )
 
 

@@ -34,17 +34,15 @@ def up(
     overrides = {} if base_port is None else {"base_port": base_port}
     settings = read_settings(data / CONFIG_NAME, overrides=overrides)
     configure_logging(log_format=settings.logging.format, level=settings.logging.level)
-    running = data / RUNNING_NAME
-    try:
-        asyncio.run(
-            serve(
-                [_listener(role, settings) for role in ALL_ROLES],
-                settings=settings.server,
-                on_ready=lambda: _announce(data, running, settings),
-            )
+    asyncio.run(
+        serve(
+            [_listener(role, settings) for role in ALL_ROLES],
+            settings=settings.server,
+            on_ready=lambda: _announce(data, settings),
         )
-    finally:
-        running.unlink(missing_ok=True)
+    )
+    # Not after a failed start: another cluster that runs on this directory would be lost to its clients.
+    (data / RUNNING_NAME).unlink(missing_ok=True)
 
 
 def run(
@@ -90,8 +88,8 @@ def _listener(role: RoleName, settings: Settings, *, reuse_port: bool = False) -
     )
 
 
-def _announce(data: Path, running: Path, settings: Settings) -> None:
-    running.write_text(settings.url("admin") + "\n")
+def _announce(data: Path, settings: Settings) -> None:
+    (data / RUNNING_NAME).write_text(settings.url("admin") + "\n")
     option = "" if data == DEFAULT_DATA else f" --data {data}"
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"\n[bold]ArtStore is up[/bold] on {escape(str(data.resolve()))}")
