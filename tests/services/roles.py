@@ -23,7 +23,7 @@ class RoleServer:
     """One role. It listens on the same port after a restart."""
 
     def __init__(self, role: RoleName, settings: Settings) -> None:
-        self.role = role
+        self.role: RoleName = role
         self.settings = settings
         self._running = AsyncExitStack()
 

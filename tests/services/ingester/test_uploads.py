@@ -284,7 +284,7 @@ async def test_a_body_that_is_not_the_file_is_refused(
 
 
 async def test_what_was_uploaded_is_counted(ingesting: Ingesting) -> None:
-    samples = [
+    samples: list[tuple[str, dict[str, str], int]] = [
         ("uploads_total", {"outcome": "stored"}, 1),
         ("uploads_total", {"outcome": "known"}, 1),
         ("uploads_total", {"outcome": "refused"}, 1),
