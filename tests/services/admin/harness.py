@@ -6,27 +6,21 @@ import json
 import socket
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from aiohttp import ClientSession, encode_basic_auth, web
-from tests.services.storage_element.harness import Answer, element_app
+from tests.services.storage_element.harness import Answer
 
-from artstore.core import registry as kinds
-from artstore.core.app import Open, Resource, build_app
-from artstore.core.client.roles import RoleClient, open_role_client
+from artstore.cli.composition import make_app
 from artstore.core.client.tokens import ClientCredentials
-from artstore.core.config import PluginSection, Settings
+from artstore.core.config import Settings
 from artstore.core.ids import new_file_id
-from artstore.core.keys import AUTHENTICATOR, CACHE, CLIENT, DATABASE, METRICS, SECRETS, STOPPING
-from artstore.core.registry import Kind, Registry
-from artstore.core.secrets import SecretsChain
+from artstore.core.keys import STOPPING
 from artstore.core.server import MAX_HEADER_SIZE, READ_BUFFER
-from artstore.core.spec import UnavailableError
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
-from artstore.services.admin import ROLE
 
 T = TypeVar("T")
 
@@ -62,66 +56,15 @@ def admin_settings(
     *,
     elements: Sequence[str] = (),
     token_lifetime: int = 1800,
+    issuer: str | None = None,
     **sections: object,
 ) -> Settings:
-    """The embedded default below ``data``, with ``elements`` to register at start."""
+    """The embedded default below ``data``, with ``elements`` to register at start.
+
+    One of several processes is told the ``issuer`` that all of them are.
+    """
     admin = {"port": port.number, "elements": elements, "token_lifetime": token_lifetime}
-    auth = {"type": "oauth", "issuer": port.url, "audience": "artstore"}
-    return Settings.model_validate({"base_directory": data, "admin": admin, "auth": auth, **sections})
-
-
-def admin_app(settings: Settings) -> web.Application:
-    """The admin's application, with the plugins that ``settings`` names."""
-    registry = Registry(base_directory=settings.base_directory)
-    return build_app(
-        ROLE,
-        [
-            Resource(SECRETS, _secrets(registry, settings)),
-            Resource(CACHE, _plugin(registry, kinds.CACHE, settings.cache)),
-            Resource(DATABASE, _plugin(registry, kinds.METADATA, settings.metadata)),
-            Resource(AUTHENTICATOR, _plugin(registry, kinds.AUTH, settings.auth)),
-            Resource(CLIENT, _client(settings)),
-        ],
-        settings=settings,
-    )
-
-
-def _plugin(registry: Registry, kind: Kind[Any], section: PluginSection) -> Open:
-    registry.provider(kind, section.type)
-
-    def opened(app: web.Application) -> AbstractAsyncContextManager[Any]:
-        return registry.open(kind, section, secrets=app[SECRETS], metrics=app[METRICS])
-
-    return opened
-
-
-def _secrets(registry: Registry, settings: Settings) -> Open:
-    for section in settings.secrets:
-        registry.provider(kinds.SECRETS, section.type)
-
-    @asynccontextmanager
-    async def opened(app: web.Application) -> AsyncGenerator[SecretsChain, None]:
-        async with AsyncExitStack() as stack:
-            opening = [
-                registry.open(kinds.SECRETS, section, secrets=SecretsChain(), metrics=app[METRICS])
-                for section in settings.secrets
-            ]
-            yield SecretsChain([await stack.enter_async_context(each) for each in opening])
-
-    return opened
-
-
-def _client(settings: Settings) -> Open:
-    def opened(app: web.Application) -> AbstractAsyncContextManager[RoleClient]:
-        async def credentials() -> ClientCredentials:
-            value = await app[SECRETS].get("client-admin")
-            if value is None:
-                raise UnavailableError("secret client-admin is not there yet")
-            return ClientCredentials.parse(value.text())
-
-        return open_role_client(token_url=settings.url("admin") + TOKEN, credentials=credentials)
-
-    return opened
+    return Settings.model_validate({"base_directory": data, "issuer": issuer, "admin": admin, **sections})
 
 
 @asynccontextmanager
@@ -140,7 +83,8 @@ async def listening(app: web.Application, port: Port) -> AsyncGenerator[None, No
         await web.TCPSite(runner, "127.0.0.1", port.number).start()
         yield
     finally:
-        app[STOPPING].set()
+        if STOPPING in app:
+            app[STOPPING].set()
         await runner.cleanup()
 
 
@@ -179,6 +123,12 @@ class AdminClient:
         """A request with an access token."""
         bearer = token or await self.administrator_token()
         return await self.send(method, path, headers={"Authorization": f"Bearer {bearer}"}, json=json)
+
+    async def send_to(self, url: str, method: str, path: str) -> Answer:
+        """A request to another role."""
+        headers = {"Authorization": f"Bearer {await self.administrator_token()}"}
+        async with self._session.request(method, url + path, headers=headers) as response:
+            return Answer(response.status, response.headers, await response.read())
 
     async def get(self, path: str, **query: object) -> Any:
         """GET JSON, which must succeed."""
@@ -229,24 +179,31 @@ class AdminClient:
 @asynccontextmanager
 async def running_admin(settings: Settings) -> AsyncGenerator[AdminClient, None]:
     """A started admin and its client."""
-    app = await asyncio.to_thread(admin_app, settings)  # finding plugins reads the disk
+    app = await asyncio.to_thread(make_app, "admin", settings)  # finding plugins reads the disk
     port = Port(settings.port("admin"))
     async with listening(app, port), ClientSession() as session:
         yield AdminClient(session, port.url, data=settings.base_directory)
 
 
 class ElementServer:
-    """A storage element that can be stopped, started and robbed of its catalog."""
+    """A storage element that can be stopped, started and robbed."""
 
-    def __init__(self, data: Path, admin: Port, *, element_id: str = "se-01", mode: str = "edit") -> None:
-        self.element_id = element_id
-        self.port = Port.free()
-        self.data = data / element_id
+    def __init__(
+        self,
+        data: Path,
+        admin: Port,
+        *,
+        element_id: str = "se-01",
+        mode: str = "edit",
+        priority: int = 100,
+        place: Port | None = None,
+    ) -> None:
+        self.port = place or Port.free()
         self._settings = Settings.model_validate(
             {
-                "base_directory": self.data,
-                "element": {"element_id": element_id, "mode": mode},
-                "auth": {"type": "oauth", "issuer": admin.url, "audience": "artstore"},
+                "base_directory": data / element_id,
+                "element": {"element_id": element_id, "mode": mode, "priority": priority},
+                "issuer": admin.url,
             }
         )
 
@@ -256,21 +213,41 @@ class ElementServer:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator["ElementServer", None]:
-        app = await asyncio.to_thread(element_app, self._settings)
+        app = await asyncio.to_thread(make_app, "element", self._settings)
         async with listening(app, self.port):
             yield self
 
     async def put(self, token: str, *, name: str = "report.txt", content: bytes = b"text") -> dict[str, Any]:
         """Store a file, which must succeed; what the element answers."""
         described = UploadAttributes(original_filename=name).encode_header()
-        headers = {"Authorization": f"Bearer {token}", ATTRIBUTES_HEADER: described}
+        path = f"/api/v1/files/{new_file_id()}/content"
+        return await self._change(token, "PUT", path, {ATTRIBUTES_HEADER: described}, data=content)
+
+    async def patch(self, token: str, stored: dict[str, Any], **change: object) -> dict[str, Any]:
+        """Change the attributes of a file that :meth:`put` stored."""
+        path = f"/api/v1/files/{stored['attributes']['file_id']}"
+        return await self._change(token, "PATCH", path, json=change)
+
+    async def delete(self, token: str, stored: dict[str, Any]) -> dict[str, Any]:
+        """Delete a file that :meth:`put` stored."""
+        return await self._change(token, "DELETE", f"/api/v1/files/{stored['attributes']['file_id']}")
+
+    def lose(self, pattern: str) -> None:
+        """Take files from the stopped element, and its catalog, which must then be rebuilt."""
+        root = self._settings.base_directory / "storage"
+        lost = [*root.glob(f"[0-9]*/**/{pattern}"), *root.glob(".artstore/catalog.db*")]
+        for file in lost:
+            file.unlink()
+
+    async def _change(
+        self, token: str, method: str, path: str, headers: Mapping[str, str] | None = None, **body: Any
+    ) -> dict[str, Any]:
+        sent = {"Authorization": f"Bearer {token}", **(headers or {})}
         async with (
             ClientSession() as session,
-            session.put(
-                f"{self.url}/api/v1/files/{new_file_id()}/content", data=content, headers=headers
-            ) as response,
+            session.request(method, self.url + path, headers=sent, **body) as response,
         ):
-            assert response.status == 201, await response.text()
+            assert response.status in (200, 201), await response.text()
             stored: dict[str, Any] = await response.json()
             return stored
 
@@ -279,12 +256,13 @@ async def sql(
     admin: AdminClient, statement: str, parameters: Mapping[str, Any] | None = None
 ) -> list[tuple[Any, ...]]:
     """Run one statement on the database behind a running admin's back."""
+    return await asyncio.to_thread(run_sql, admin.data, statement, parameters)
 
-    def run() -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(admin.data / "index.db", timeout=PATIENCE)) as database, database:
-            return database.execute(statement, parameters or {}).fetchall()
 
-    return await asyncio.to_thread(run)
+def run_sql(data: Path, statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    """Run one statement on the database in ``data``."""
+    with closing(sqlite3.connect(data / "index.db", timeout=PATIENCE)) as database, database:
+        return database.execute(statement, parameters or {}).fetchall()
 
 
 def lose_database(data: Path) -> None:

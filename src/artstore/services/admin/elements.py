@@ -18,6 +18,10 @@ from artstore.services.admin.paging import Paging
 ASK_TIMEOUT: Final = 5.0
 """Seconds an element has to say how it is."""
 
+_LABEL: Final = "[A-Za-z0-9_-]{1,63}"
+_NAME: Final = rf"{_LABEL}(?:\.{_LABEL})*\.?"
+_IPV6: Final = r"\[[0-9A-Fa-f:.]+\]"
+
 
 class NewElement(BaseModel):
     """A storage element to register."""
@@ -28,7 +32,7 @@ class NewElement(BaseModel):
         str,
         Field(
             max_length=255,
-            pattern=r"^https?://[A-Za-z0-9._~:\[\]-]+(/[A-Za-z0-9._~/-]*)?$",
+            pattern=rf"^https?://(?:{_NAME}|{_IPV6})(?::[0-9]{{1,5}})?(?:/[A-Za-z0-9._~/-]*)?$",
             description="Where the element is reached by the other roles.",
         ),
     ]
