@@ -1,20 +1,24 @@
 """Real roles on real sockets, one by one: each can be stopped, changed and started again."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+import os
+from asyncio.subprocess import DEVNULL
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
+from uuid import UUID
 
-from aiohttp import ClientSession, encode_basic_auth, web
-from tests.services.admin.harness import Port
-from tests.services.storage_element.harness import Answer
+from aiohttp import ClientConnectionError, ClientSession, encode_basic_auth, web
 
 from artstore.cli.composition import make_app
 from artstore.core.config import RoleName, Settings
 from artstore.core.keys import STOPPING
 from artstore.core.server import MAX_HEADER_SIZE, READ_BUFFER
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
+from tests.cluster import artstore
+from tests.services.admin.harness import Port, eventually
+from tests.services.storage_element.harness import Answer
 
 TOKEN: Final = "/api/v1/auth/token"
 
@@ -57,9 +61,11 @@ class RoleServer:
 class Roles:
     """The roles of one cluster below one directory; those that were started are stopped at the end."""
 
+    singletons: ClassVar[Sequence[RoleName]] = ("admin", "ingester", "query")
+
     def __init__(self, data: Path, session: ClientSession) -> None:
         self.data = data
-        self._ports = {role: Port.free().number for role in ("admin", "ingester", "query")}
+        self._ports = {role: Port.free().number for role in self.singletons}
         self._session = session
         self._servers: list[RoleServer] = []
         self._tokens: dict[str, str] = {}
@@ -143,6 +149,14 @@ class Roles:
                 return float(value)
         return 0.0
 
+    async def wait_until_indexed(self, admin: RoleServer, file_id: UUID) -> None:
+        """Until a file that was stored at an element is known to the others."""
+
+        async def is_indexed() -> bool:
+            return (await self.request("GET", f"{admin.url}/api/v1/files/{file_id}")).status == 200
+
+        await eventually(is_indexed)
+
     async def readiness(self, server: RoleServer) -> dict[str, Any]:
         """What a role says of itself."""
         async with self._session.get(f"{server.url}/health/ready") as response:
@@ -153,6 +167,47 @@ class Roles:
         server = RoleServer(role, settings)
         self._servers.append(server)
         return await server.start()
+
+
+class ChildRole:
+    """A role in a process of its own, as an operator runs it: what it needs of the machine is only its."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    def memory(self, *, peak: bool = False) -> int:
+        """Resident bytes, now or at most so far."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        name = "VmHWM" if peak else "VmRSS"
+        (line,) = [line for line in status.splitlines() if line.startswith(name)]
+        return int(line.split()[1]) * 1024
+
+
+@asynccontextmanager
+async def child_role(roles: Roles, role: RoleName) -> AsyncGenerator[ChildRole, None]:
+    """``artstore run`` with the settings that ``roles`` gives the others, until it is ready."""
+    settings = roles.settings()
+    config = roles.data / "artstore.toml"
+    config.touch()
+    ports = {f"ARTSTORE__{each.upper()}__PORT": str(settings.port(each)) for each in roles.singletons}
+    process = await asyncio.create_subprocess_exec(
+        artstore(), "run", role, "--config", str(config), env={**os.environ, **ports}, stderr=DEVNULL
+    )
+
+    async def is_ready() -> bool:
+        assert process.returncode is None, f"{role} ended"
+        try:
+            async with ClientSession() as session, session.get(f"{settings.url(role)}/health/ready") as ready:
+                return ready.status == 200
+        except ClientConnectionError:
+            return False
+
+    try:
+        await eventually(is_ready)
+        yield ChildRole(process)
+    finally:
+        process.kill()
+        await process.wait()
 
 
 def described(name: str = "report.txt", **attributes: Any) -> dict[str, str]:

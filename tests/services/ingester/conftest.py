@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from aiohttp import ClientSession
+
 from tests.services.ingester.harness import Ingesting, start_ingesting
 from tests.services.roles import Roles
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from aiohttp import FormData
+
 from tests.services.admin.harness import eventually
 from tests.services.roles import Roles, RoleServer, described
 from tests.services.storage_element.harness import Answer

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
+
+from artstore.core.config import ElementSettings
+from artstore.core.ids import new_file_id
 from tests.faults import fault_proxy
 from tests.services.admin.harness import eventually
 from tests.services.ingester.harness import MIB, Ingesting, pieces, start_ingesting, whole
 from tests.services.roles import Roles, RoleServer, described
-
-from artstore.core.config import ElementSettings
-from artstore.core.ids import new_file_id
 
 IMPATIENT: Final = {"stall_timeout": 0.5}
 LARGE: Final = 20 * MIB

@@ -5,13 +5,13 @@ import hashlib
 import json
 
 import pytest
-from tests.services.ingester.harness import MIB, Ingesting, pieces, whole
-from tests.services.storage_element.harness import sha256
 
 from artstore.core.exchange import POSITION_HEADER
 from artstore.core.http.bodies import repr_digest
 from artstore.core.ids import new_file_id
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER
+from tests.services.ingester.harness import MIB, Ingesting, pieces, whole
+from tests.services.storage_element.harness import sha256
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

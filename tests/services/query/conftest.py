@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from aiohttp import ClientSession
+
 from tests.services.query.harness import Querying, start_querying
 from tests.services.roles import Roles
 

@@ -8,11 +8,10 @@ from contextlib import closing
 from typing import Any
 from uuid import UUID
 
+from artstore.core.ids import new_file_id
 from tests.services.admin.harness import eventually
 from tests.services.roles import Roles, RoleServer, described
 from tests.services.storage_element.harness import Answer
-
-from artstore.core.ids import new_file_id
 
 
 class Querying:

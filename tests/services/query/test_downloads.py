@@ -3,9 +3,9 @@
 from email import message_from_bytes
 
 import pytest
-from tests.services.query.harness import Querying
 
 from artstore.core.http.bodies import repr_digest
+from tests.services.query.harness import Querying
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MIB = 1024 * 1024

@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 from aiohttp import ClientError, ClientPayloadError, ClientSession
+
 from tests.faults import fault_proxy
 from tests.services.admin.harness import eventually
 from tests.services.query.harness import Querying, start_querying

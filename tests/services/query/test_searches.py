@@ -5,9 +5,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from tests.services.query.harness import Querying
 
 from artstore.core.ids import new_file_id
+from tests.services.query.harness import Querying
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
