@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from artstore.core.spec import Database, UnavailableError
+from artstore.plugins.metadata_sqlite.handover import Results
+from artstore.plugins.metadata_sqlite.readers import open_readers
 
 OpenDatabase = Callable[..., AbstractAsyncContextManager[Database]]
 
@@ -63,14 +66,26 @@ async def test_a_reader_cannot_write(open_database: OpenDatabase) -> None:
         assert await database.fetch_all("SELECT * FROM numbers") == []
 
 
-async def test_a_cancelled_read_leaves_its_reader_working(open_database: OpenDatabase) -> None:
-    async with open_database(readers=1) as database:
-        reads = [asyncio.create_task(database.fetch_one("SELECT 1 AS one")) for _ in range(10)]
-        await asyncio.sleep(0)
-        for read in reads:
-            read.cancel()
+async def test_a_read_that_is_cancelled_before_its_turn_is_not_run() -> None:
+    may_go_on = threading.Event()
+    done: list[str] = []
 
-        assert await database.fetch_one("SELECT 2 AS two") == {"two": 2}
+    def note(name: str) -> Callable[[sqlite3.Connection], None]:
+        return lambda _connection: done.append(name)
+
+    with closing(Results()) as results:
+        async with open_readers(lambda: sqlite3.connect(":memory:"), results, count=1) as readers:
+            blocking = asyncio.create_task(readers.run(lambda _connection: may_go_on.wait()))
+            cancelled = asyncio.create_task(readers.run(note("cancelled")))
+            await asyncio.sleep(0)
+            cancelled.cancel()
+            await asyncio.sleep(0)
+            may_go_on.set()
+            await readers.run(note("last"))
+            await blocking
+
+    assert cancelled.cancelled()
+    assert done == ["last"]
 
 
 async def test_a_reader_that_took_one_row_of_many_does_not_hold_its_snapshot(
