@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,7 +146,7 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(data: Path) -> Iterator[Cluster]:
+def running_cluster(data: Path) -> Generator[Cluster, None, None]:
     """A cluster that is up, and is gone afterwards."""
     cluster = Cluster(data)
     try:

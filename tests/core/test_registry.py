@@ -58,7 +58,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         type_name = provided or plugin.partition("_")[2]
         text = source or PLUGIN.replace("{type}", type_name).replace("{spec}", str(spec))
         (site / f"{module}.py").write_text(text)
-        monkeypatch.syspath_prepend(str(site))
+        monkeypatch.setattr(sys, "path", [str(site), *sys.path])
         monkeypatch.delitem(sys.modules, module, raising=False)
 
     return install
@@ -80,14 +80,14 @@ def test_an_installed_plugin_is_imported_only_when_it_is_named(install: Install,
 
 
 def test_a_plugin_that_is_not_installed_is_named_with_those_that_are(registry: Registry) -> None:
-    with pytest.raises(PluginError, match="storage_tape is not installed; installed are: .*storage_local"):
+    with pytest.raises(PluginError, match=r"storage_tape is not installed; installed are: .*storage_local"):
         registry.provider(STORAGE, "tape")
 
 
 def test_a_plugin_for_another_spec_is_refused(install: Install, registry: Registry) -> None:
     install("dist-b", "cache_old", spec=99)
 
-    with pytest.raises(PluginError, match="cache_old is written for version 99 .* speaks version 1"):
+    with pytest.raises(PluginError, match=r"cache_old is written for version 99 .* speaks version 1"):
         registry.provider(CACHE, "old")
 
 
@@ -106,7 +106,7 @@ def test_a_misspelt_hook_is_refused(install: Install, registry: Registry) -> Non
     )
     install("dist-d", "cache_misspelt", source=source)
 
-    with pytest.raises(PluginError, match="cache_misspelt cannot be loaded.*artstore_cache_provider"):
+    with pytest.raises(PluginError, match=r"cache_misspelt cannot be loaded.*artstore_cache_provider"):
         registry.provider(CACHE, "misspelt")
 
 

@@ -5,6 +5,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,9 +41,9 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield cluster
 
 
-def _put(cluster: Cluster, folder: Path, *options: str) -> dict[str, object]:
+def _put(cluster: Cluster, folder: Path, *options: str) -> dict[str, Any]:
     completed = cluster.command("put", "--recursive", str(folder), "--json", *options)
-    report: dict[str, object] = json.loads(completed.stdout)
+    report: dict[str, Any] = json.loads(completed.stdout)
     return report
 
 
@@ -63,7 +64,6 @@ def test_documents_go_in_are_found_and_come_back(cluster: Cluster, folder: Path,
     )
 
     stored = report["stored"]
-    assert isinstance(stored, list)
     assert (len(stored), report["failed"], report["skipped"]) == (8, [], 1)
     assert _found(cluster, "отчетов") == ["Годовой отчёт 2026.txt"]
     assert _found(cluster, "run agreement") == ["running agreements.txt"]
@@ -89,7 +89,6 @@ def test_a_file_that_changed_is_stored_beside_the_old_one(cluster: Cluster, fold
 
     again = _put(cluster, folder)
 
-    assert isinstance(again["stored"], list)
     assert len(again["stored"]) == 1
     assert _found(cluster, "agreements") == ["running agreements.txt"] * 2
 

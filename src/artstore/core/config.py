@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -233,9 +233,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _put(document: dict[str, Any], keys: list[str], value: object, *, source: str) -> None:
     for key in keys[:-1]:
-        document = document.setdefault(key, {})
-        if not isinstance(document, dict):
+        section: object = document.setdefault(key, {})
+        if not isinstance(section, dict):
             raise ConfigurationError(f"{source} overrides a part of {key}, which is not a section")
+        document = cast("dict[str, Any]", section)
     document[keys[-1]] = value
 
 

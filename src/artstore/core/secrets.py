@@ -2,7 +2,7 @@
 
 import secrets as randomness
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from artstore.core.config import PluginSection
 from artstore.core.spec import (
@@ -86,9 +86,10 @@ class SecretsChain:
 
     async def _resolve(self, value: Any) -> Any:
         if isinstance(value, dict):
-            if set(value) == {"secret"}:
-                return (await self.require(value["secret"])).text()
-            return {key: await self._resolve(item) for key, item in value.items()}
+            table = cast("dict[str, Any]", value)
+            if table.keys() == {"secret"}:
+                return (await self.require(table["secret"])).text()
+            return {key: await self._resolve(item) for key, item in table.items()}
         if isinstance(value, list):
-            return [await self._resolve(item) for item in value]
+            return [await self._resolve(item) for item in cast("list[Any]", value)]
         return value

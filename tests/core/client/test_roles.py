@@ -77,6 +77,8 @@ class Peer:
                 assert request.transport is not None
                 request.transport.abort()
                 return response
+            case _:
+                pass
         return web.Response(status=500, body=b"secret stack")
 
 

@@ -256,7 +256,7 @@ async def test_readiness_tells_which_check_failed(client: Client) -> None:
     async def down() -> str:
         raise UnavailableError("the box room is closed")
 
-    app = client.server.app  # type: ignore[attr-defined]
+    app = client.app
     app[HEALTH].add("room", down)
     answer = await client.get("/health/ready")
 

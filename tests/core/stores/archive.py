@@ -7,11 +7,10 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any, Final
 
-from tests.core.stores.entries import attributes, created_at
-
 from artstore.core.attributes import FileAttributes, Retention
 from artstore.core.journal import JournalEntry
 from artstore.core.search import SearchCriteria, SortKey
+from tests.core.stores.entries import attributes, created_at
 
 SIZE: Final = 60
 

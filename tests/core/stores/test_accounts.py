@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.core.stores.entries import START
 
 from artstore.core.spec import AlreadyExistsError, Database, NotFoundError
 from artstore.core.stores.accounts import AccountsStore, ServiceAccount
+from tests.core.stores.entries import START
 
 LATER = START + timedelta(days=1)
 

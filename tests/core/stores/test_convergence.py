@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.core.stores.entries import ELEMENT, EPOCH, entry, file_id
 
 from artstore.core.journal import JournalEntry
 from artstore.core.search import SearchCriteria
@@ -17,6 +16,7 @@ from artstore.core.stores.files import FilesStore
 from artstore.core.stores.search import SearchStore
 from artstore.core.testing import plugin_context
 from artstore.plugins.metadata_sqlite.plugin import SqliteConfig, open_sqlite
+from tests.core.stores.entries import ELEMENT, EPOCH, entry, file_id
 
 FILES = 4
 WORDS = ("альфа", "бета", "гамма")

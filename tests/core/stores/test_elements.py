@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.core.stores.entries import START
 
 from artstore.core.spec import Database, NotFoundError
 from artstore.core.stores.elements import Element, ElementsStore, ElementState
+from tests.core.stores.entries import START
 
 LATER = START + timedelta(minutes=1)
 

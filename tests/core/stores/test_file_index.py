@@ -7,13 +7,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.core.stores.entries import ELEMENT, EPOCH, attributes, created_at, entry, file_id
 
 from artstore.core.search import JournalPosition, SearchCriteria
 from artstore.core.spec import Database, InvalidRequestError, NotFoundError, PreconditionFailedError
 from artstore.core.stores.files import FilesStore
 from artstore.core.stores.leases import LeasesStore
 from artstore.core.stores.search import SearchStore
+from tests.core.stores.entries import ELEMENT, EPOCH, attributes, created_at, entry, file_id
 
 
 async def ids(files: FilesStore) -> list[UUID]:

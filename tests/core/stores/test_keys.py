@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.core.stores.entries import START
 
 from artstore.core.spec import AlreadyExistsError, Database
 from artstore.core.stores.keys import KeysStore, SigningKey
+from tests.core.stores.entries import START
 
 HOUR = timedelta(hours=1)
 

@@ -7,6 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
+from artstore.core.search import SearchCriteria, SearchMode, SearchPage, SortKey
+from artstore.core.spec import Database
+from artstore.core.stores.files import FilesStore
+from artstore.core.stores.search import SearchStore
 from tests.core.stores.archive import (
     DEPARTMENTS,
     EXTENSIONS,
@@ -20,11 +25,6 @@ from tests.core.stores.archive import (
     plain,
 )
 from tests.core.stores.entries import ELEMENT, EPOCH, created_at
-
-from artstore.core.search import SearchCriteria, SearchMode, SearchPage, SortKey
-from artstore.core.spec import Database
-from artstore.core.stores.files import FilesStore
-from artstore.core.stores.search import SearchStore
 
 NARROW = 4
 """A window that most searches of the archive overflow."""

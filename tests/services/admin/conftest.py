@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.services.admin.harness import AdminClient, ElementServer, Port, admin_settings, running_admin
 
 StartAdmin = Callable[..., AbstractAsyncContextManager[AdminClient]]

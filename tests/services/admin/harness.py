@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from aiohttp import ClientSession, encode_basic_auth, web
-from tests.services.storage_element.harness import Answer
 
 from artstore.cli.composition import make_app
 from artstore.core.client.tokens import ClientCredentials
@@ -21,6 +20,7 @@ from artstore.core.ids import new_file_id
 from artstore.core.keys import STOPPING
 from artstore.core.server import MAX_HEADER_SIZE, READ_BUFFER
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
+from tests.services.storage_element.harness import Answer
 
 T = TypeVar("T")
 

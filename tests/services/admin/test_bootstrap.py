@@ -9,6 +9,10 @@ from typing import Any, Final
 
 import pytest
 from structlog.testing import capture_logs
+
+from artstore.core.client.tokens import ClientCredentials
+from artstore.core.scopes import ROLE_SCOPES, SERVICE_SCOPES
+from artstore.core.spec import ConfigurationError
 from tests.services.admin.conftest import StartAdmin
 from tests.services.admin.harness import (
     ACCOUNTS,
@@ -20,10 +24,6 @@ from tests.services.admin.harness import (
     running_admin,
     sql,
 )
-
-from artstore.core.client.tokens import ClientCredentials
-from artstore.core.scopes import ROLE_SCOPES, SERVICE_SCOPES
-from artstore.core.spec import ConfigurationError
 
 SYSTEM: Final = {"administrator", "admin", "element", "ingester", "query"}
 SECRETS: Final = {"master-key", "secret-pepper", *(f"client-{name}" for name in SYSTEM)}

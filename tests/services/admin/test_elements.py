@@ -7,6 +7,9 @@ from typing import Any, Final
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
+
+from artstore.core.scopes import ROLE_SCOPES
+from artstore.services.admin import element_watch
 from tests.services.admin.conftest import StartAdmin
 from tests.services.admin.harness import (
     ELEMENTS,
@@ -17,9 +20,6 @@ from tests.services.admin.harness import (
     listening,
     sql,
 )
-
-from artstore.core.scopes import ROLE_SCOPES
-from artstore.services.admin import element_watch
 
 NOWHERE: Final = "http://127.0.0.1:9"
 

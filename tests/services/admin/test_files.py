@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+
+from artstore.core.scopes import ROLE_SCOPES
 from tests.services.admin.conftest import StartAdmin
 from tests.services.admin.harness import (
     ELEMENTS,
@@ -16,8 +18,6 @@ from tests.services.admin.harness import (
     run_sql,
     sql,
 )
-
-from artstore.core.scopes import ROLE_SCOPES
 
 FAR_AWAY: Final = 2**62
 """Microseconds since 1970."""

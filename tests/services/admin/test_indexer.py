@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
+
+from artstore.services.admin import indexer, leased_job
 from tests.services.admin.conftest import StartAdmin
 from tests.services.admin.harness import (
     ELEMENTS,
@@ -19,8 +21,6 @@ from tests.services.admin.harness import (
     running_admin,
     sql,
 )
-
-from artstore.services.admin import indexer, leased_job
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 from structlog.testing import capture_logs
-from tests.services.admin.harness import eventually, run_sql
 
 from artstore.core import migrations
 from artstore.core.spec import Database, UnavailableError
@@ -19,6 +18,7 @@ from artstore.core.testing import plugin_context
 from artstore.plugins.metadata_sqlite.plugin import SqliteConfig, open_sqlite
 from artstore.services.admin import leased_job
 from artstore.services.admin.leased_job import LeasedJob
+from tests.services.admin.harness import eventually, run_sql
 
 
 @pytest.fixture(autouse=True)

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import pytest
 from structlog.testing import capture_logs
-from tests.services.admin.conftest import StartAdmin
-from tests.services.admin.harness import ACCOUNTS, AdminClient, eventually, sql
 
 from artstore.core.client.tokens import ClientCredentials
 from artstore.core.scopes import ROLE_SCOPES
+from tests.services.admin.conftest import StartAdmin
+from tests.services.admin.harness import ACCOUNTS, AdminClient, eventually, sql
 
 SYSTEM_ACCOUNTS: Final = 5
 

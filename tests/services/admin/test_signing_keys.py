@@ -10,6 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from structlog.testing import capture_logs
+
+from artstore.core.spec import ConfigurationError
+from artstore.services.admin import signing_keys
+from artstore.services.admin.master_key import MasterKey
 from tests.services.admin.conftest import StartAdmin
 from tests.services.admin.harness import (
     ACCOUNTS,
@@ -22,10 +26,6 @@ from tests.services.admin.harness import (
     running_admin,
     sql,
 )
-
-from artstore.core.spec import ConfigurationError
-from artstore.services.admin import signing_keys
-from artstore.services.admin.master_key import MasterKey
 
 JWKS = "/.well-known/jwks.json"
 

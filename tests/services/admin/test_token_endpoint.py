@@ -9,14 +9,14 @@ from urllib.parse import quote
 import jwt
 import pytest
 from aiohttp import encode_basic_auth
-from tests.services.admin.conftest import StartAdmin
-from tests.services.admin.harness import ACCOUNTS, TOKEN, AdminClient, claims_of, sql
-from tests.services.storage_element.harness import Answer
 
 from artstore.core.client.tokens import ClientCredentials
 from artstore.core.stores.accounts import AccountsStore
 from artstore.services.admin import client_authentication
 from artstore.services.admin.client_secrets import ClientSecrets
+from tests.services.admin.conftest import StartAdmin
+from tests.services.admin.harness import ACCOUNTS, TOKEN, AdminClient, claims_of, sql
+from tests.services.storage_element.harness import Answer
 
 FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 GRANT: Final = "grant_type=client_credentials"

@@ -9,9 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.services.storage_element.harness import element_app, element_settings, listening
-
 from artstore.core.logging import configure_logging
+from tests.services.storage_element.harness import element_app, element_settings, listening
 
 
 async def serve(data: Path, jwks_url: str, sections: dict[str, dict[str, object]]) -> None:

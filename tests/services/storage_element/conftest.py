@@ -5,6 +5,9 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+
+from artstore.core.testing import IssuerServer, issuer_server
+from tests.services.storage_element.faulty_storage import Faults
 from tests.services.storage_element.harness import (
     MINT,
     ElementClient,
@@ -13,8 +16,6 @@ from tests.services.storage_element.harness import (
     element_settings,
     running_element,
 )
-
-from artstore.core.testing import IssuerServer, issuer_server
 
 
 @pytest.fixture
@@ -40,3 +41,8 @@ def start(tmp_path: Path, issuer: IssuerServer) -> StartElement:
 async def element(start: StartElement) -> AsyncGenerator[ElementClient, None]:
     async with start() as element:
         yield element
+
+
+@pytest.fixture
+def faults() -> Faults:
+    return Faults()

@@ -1,5 +1,6 @@
 """A storage that fails where a test wants it to."""
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -9,6 +10,7 @@ from artstore.core.spec import (
     ObjectInfo,
     StorageBackend,
     StorageReader,
+    UnavailableError,
     Usage,
 )
 
@@ -18,6 +20,10 @@ Fault = Callable[[str], Exception | None]
 
 def no_fault(key: str) -> Exception | None:
     return None
+
+
+def down(key: str) -> Exception | None:
+    return UnavailableError("the storage is down")
 
 
 class FaultyStorage(StorageBackend):
@@ -33,6 +39,7 @@ class FaultyStorage(StorageBackend):
         self.fault_after_put: Fault = no_fault
         self.fault_on_delete: Fault = no_fault
         self.fault_on_get: Fault = no_fault
+        self.fault_on_usage: Fault = no_fault
 
     @property
     def capabilities(self) -> Capabilities:
@@ -41,7 +48,7 @@ class FaultyStorage(StorageBackend):
     async def put(
         self, key: str, body: AsyncIterable[bytes], *, size: int | None = None, sha256: str | None = None
     ) -> ObjectInfo:
-        _raise(self.fault_before_put(key))
+        _raise(await asyncio.to_thread(self.fault_before_put, key))
         info = await self._storage.put(key, body, size=size, sha256=sha256)
         _raise(self.fault_after_put(key))
         return info
@@ -63,6 +70,7 @@ class FaultyStorage(StorageBackend):
         return self._storage.list(prefix, after=after)
 
     async def usage(self) -> Usage:
+        _raise(self.fault_on_usage(""))
         usage = await self._storage.usage()
         return usage if self.free is None else Usage(used=0, total=self.free, free=self.free)
 
@@ -81,3 +89,18 @@ def with_free_space(free: int) -> Callable[[StorageBackend], FaultyStorage]:
         return limited
 
     return wrap
+
+
+class Faults:
+    """The storage of a running element, and the faults it shall have."""
+
+    def __init__(self) -> None:
+        self.storage: FaultyStorage
+
+    def wrap(self, storage: StorageBackend) -> FaultyStorage:
+        self.storage = FaultyStorage(storage)
+        return self.storage
+
+    def heal(self) -> None:
+        self.storage.fault_before_put = self.storage.fault_after_put = no_fault
+        self.storage.fault_on_delete = self.storage.fault_on_get = no_fault

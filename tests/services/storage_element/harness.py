@@ -4,8 +4,9 @@ import asyncio
 import hashlib
 import io
 import json
+import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -28,6 +29,7 @@ from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
 from artstore.services.storage_element import ROLE
 
 ALL_SCOPES: Final = "storage:read storage:write storage:delete uploads:delegate"
+CATALOG_PATH: Final = "storage/.artstore/catalog.db"
 POLL_INTERVAL: Final = 0.01
 MINT: Final = TokenMint()
 NOTHING: Final = {"fraction": 0, "size": 0}
@@ -276,3 +278,16 @@ def upload_head(file_id: UUID, *, content_length: int, **attributes: Any) -> byt
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def lose_catalog(data: Path) -> None:
+    """Delete the catalog of a stopped element."""
+    for path in (data / CATALOG_PATH).parent.glob("catalog.db*"):
+        path.unlink()
+
+
+def in_catalog(data: Path, *statements: str) -> None:
+    """Change the catalog of a stopped element behind its back."""
+    with closing(sqlite3.connect(data / CATALOG_PATH)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)

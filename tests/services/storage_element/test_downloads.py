@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientPayloadError
+
 from tests.services.storage_element.harness import Answer, ElementClient, StartElement, sha256
 
 CONTENT = bytes(range(256)) * 1200

@@ -4,6 +4,7 @@ import asyncio
 from time import monotonic
 
 import pytest
+
 from tests.services.storage_element.harness import ElementClient, StartElement
 
 

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+
 from tests.services.storage_element.harness import ElementClient, StartElement
 
 UNKNOWN = "0197b2c4-0000-7000-8000-00000000ffff"

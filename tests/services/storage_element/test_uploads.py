@@ -9,6 +9,10 @@ from uuid import UUID
 
 import pytest
 from aiohttp import FormData
+
+from artstore.core.exchange import DELEGATION_HEADER, Delegation
+from artstore.core.testing import body
+from artstore.core.upload_attributes import ATTRIBUTES_HEADER
 from tests.services.storage_element.faulty_storage import with_free_space
 from tests.services.storage_element.harness import (
     MINT,
@@ -19,10 +23,6 @@ from tests.services.storage_element.harness import (
     sha256,
     upload_head,
 )
-
-from artstore.core.exchange import DELEGATION_HEADER, Delegation
-from artstore.core.testing import body
-from artstore.core.upload_attributes import ATTRIBUTES_HEADER
 
 FILE_ID = UUID("0197b2c4-0000-7000-8000-000000000001")
 SMALL = {"max_file_size": 100_000, "max_attributes_size": 4096}

@@ -1,0 +1,56 @@
+"""An element in a process of its own, that a test may kill."""
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientSession
+
+from tests.services.storage_element.harness import ElementClient
+
+
+class ElementProcess:
+    """A running element; ``client`` speaks to it."""
+
+    def __init__(self, process: Process, client: ElementClient) -> None:
+        self.client = client
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def kill(self) -> None:
+        """End it without warning."""
+        self._process.kill()
+        await self._process.wait()
+
+    async def stop(self) -> int:
+        """Let it stop; its exit code."""
+        self._process.terminate()
+        return await self._process.wait()
+
+
+@asynccontextmanager
+async def element_process(
+    data: Path, jwks_url: str, *, launcher: Sequence[str] = (), **sections: Mapping[str, Any]
+) -> AsyncGenerator[ElementProcess, None]:
+    """Start an element below ``data``, by way of ``launcher`` if there is one."""
+    module = "tests.services.storage_element.child"
+    command = [*launcher, sys.executable, "-m", module, str(data), jwks_url, json.dumps(sections)]
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, cwd=Path(__file__).parents[3])
+    assert process.stdout is not None
+    try:
+        url = (await process.stdout.readline()).decode().strip()
+        assert url, "the element did not start"
+        async with ClientSession() as session:
+            yield ElementProcess(process, ElementClient(session, url, root=data / "storage"))
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -1,0 +1,216 @@
+"""The catalog may be lost at any time: the sidecars say everything again."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tests.services.storage_element.harness import (
+    CATALOG_PATH,
+    ElementClient,
+    StartElement,
+    in_catalog,
+    lose_catalog,
+    sha256,
+)
+
+
+async def filled(element: ElementClient) -> list[dict[str, Any]]:
+    """Three files, one changed and one deleted; those that are left."""
+    stored = [await element.stored(f"{n}".encode(), name=f"{n}.txt") for n in range(3)]
+    await element.request("PATCH", f"/api/v1/files/{stored[0]['file_id']}", json={"tags": ["new"]})
+    await element.request("DELETE", f"/api/v1/files/{stored[1]['file_id']}")
+    return list((await element.get("/api/v1/files"))["items"])
+
+
+async def test_a_lost_catalog_is_built_again(start: StartElement, tmp_path: Path) -> None:
+    async with start() as element:
+        files = await filled(element)
+    lose_catalog(tmp_path)
+
+    async with start() as element:
+        listed = await element.get("/api/v1/files")
+
+        assert listed["items"] == files
+        assert listed["total"] == 2
+        assert await element.download(files[0]["file_id"]) == b"0"
+
+
+async def test_a_new_catalog_has_a_new_epoch_and_a_journal_without_gaps(
+    start: StartElement, tmp_path: Path
+) -> None:
+    async with start() as element:
+        await filled(element)
+        old = await element.get("/api/v1/journal")
+    lose_catalog(tmp_path)
+
+    async with start() as element:
+        new = await element.get("/api/v1/journal")
+
+    assert new["epoch"] != old["epoch"]
+    assert [entry["sequence"] for entry in new["items"]] == [1, 2, 3]
+    assert [entry["operation"] for entry in new["items"]] == ["create", "delete", "create"]
+    assert {entry["file_id"] for entry in new["items"]} == {entry["file_id"] for entry in old["items"]}
+
+
+async def test_a_deleted_file_stays_deleted(start: StartElement, tmp_path: Path) -> None:
+    async with start() as element:
+        stored = await element.stored(b"data")
+        await element.request("DELETE", f"/api/v1/files/{stored['file_id']}")
+    lose_catalog(tmp_path)
+
+    async with start() as element:
+        answer = await element.put(b"data", file_id=stored["file_id"])
+
+        assert await element.file_ids() == []
+        assert answer.status == 409
+
+
+async def test_the_element_goes_on_after_a_rebuild(start: StartElement, tmp_path: Path) -> None:
+    async with start() as element:
+        files = await filled(element)
+    lose_catalog(tmp_path)
+
+    async with start() as element:
+        answer = await element.put(b"more")
+        again = await element.put(b"0", file_id=files[0]["file_id"])
+
+        assert answer.headers["Artstore-Position"] == "se-01:4"
+        assert again.status == 200
+        assert again.json()["attributes"]["tags"] == ["new"]
+
+
+async def test_sidecars_that_cannot_be_read_are_counted_and_never_fatal(
+    start: StartElement, tmp_path: Path
+) -> None:
+    async with start() as element:
+        for number in range(4):
+            await element.stored(f"{number}".encode())
+        sidecars = element.data_files()[1::2]
+    sidecars[0].write_bytes(b"{")
+    sidecars[1].write_bytes(sidecars[1].read_bytes().replace(b'"2.0"', b'"3.0"'))
+    sidecars[2].write_bytes(b"x" * 2_000_000)
+    lose_catalog(tmp_path)
+
+    async with start() as element:
+        assert len(await element.file_ids()) == 1
+        assert await element.metric("artstore_element_sidecars_unreadable") == 3
+
+
+async def test_an_archive_of_the_predecessor_is_read(start: StartElement, tmp_path: Path) -> None:
+    data = tmp_path / "storage" / "2025" / "01" / "02" / "03" / "old.txt"
+    data.parent.mkdir(parents=True)
+    data.write_bytes(b"old")
+    sidecar = {
+        "file_id": "0b8f5c3e-6c1e-4d7a-9a51-0e6a5f0c4c11",
+        "original_filename": "old.txt",
+        "storage_filename": "old.txt",
+        "storage_path": "2025/01/02/03/",
+        "file_size": 3,
+        "checksum": sha256(b"old"),
+        "created_at": "2025-01-02T03:04:05+00:00",
+        "updated_at": "2025-01-02T03:04:05+00:00",
+        "created_by_id": "1",
+        "created_by_username": "petrov",
+        "metadata": {"project": "alpha"},
+    }
+    data.with_name("old.txt.attr.json").write_text(json.dumps(sidecar))
+
+    async with start() as element:
+        stored = await element.get(f"/api/v1/files/{sidecar['file_id']}")
+
+        assert stored["custom_attributes"] == {"project": "alpha"}
+        assert await element.download(str(sidecar["file_id"])) == b"old"
+
+
+async def test_an_archive_that_was_moved_within_its_root_is_read(start: StartElement, tmp_path: Path) -> None:
+    async with start() as element:
+        stored = await element.stored(b"data")
+    year = stored["storage_path"].partition("/")[0]
+    (tmp_path / "storage" / year).rename(tmp_path / "storage" / "1999")
+    lose_catalog(tmp_path)
+
+    async with start() as element:
+        assert await element.download(stored["file_id"]) == b"data"
+
+
+async def test_a_file_that_somebody_copied_is_listed_once(start: StartElement, tmp_path: Path) -> None:
+    async with start() as element:
+        stored = await element.stored(b"data")
+    year = tmp_path / "storage" / stored["storage_path"].partition("/")[0]
+    shutil.copytree(year, year.with_name("9999"))
+    lose_catalog(tmp_path)
+
+    async with start() as element:
+        journal = await element.get("/api/v1/journal")
+
+        assert await element.file_ids() == [stored["file_id"]]
+        assert len(journal["items"]) == 1
+
+
+async def test_a_catalog_of_another_format_is_built_again(start: StartElement, tmp_path: Path) -> None:
+    async with start() as element:
+        files = await filled(element)
+    in_catalog(
+        tmp_path,
+        "DROP TABLE catalog_files",
+        "CREATE TABLE catalog_files (something INTEGER)",
+        "UPDATE catalog_meta SET value = '0' WHERE name = 'format'",
+    )
+
+    async with start() as element:
+        assert (await element.get("/api/v1/files"))["items"] == files
+
+
+async def test_a_catalog_that_missed_a_start_is_built_again(start: StartElement, tmp_path: Path) -> None:
+    catalog = tmp_path / CATALOG_PATH
+    async with start() as element:
+        await element.stored(b"known to the copy")
+    shutil.copy(catalog, tmp_path / "copy.db")
+    async with start() as element:
+        stored = await element.stored(b"unknown to the copy")
+    lose_catalog(tmp_path)
+    shutil.copy(tmp_path / "copy.db", catalog)
+
+    async with start() as element:
+        assert stored["file_id"] in await element.file_ids()
+
+
+async def test_a_catalog_that_was_open_when_the_machine_went_down_is_built_again(
+    start: StartElement, tmp_path: Path
+) -> None:
+    async with start() as element:
+        stored = await element.stored(b"acknowledged")
+        epoch = (await element.get("/api/v1/info"))["epoch"]
+    in_catalog(
+        tmp_path,
+        "DELETE FROM catalog_meta WHERE name = 'stopped'",
+        "UPDATE catalog_meta SET value = 'an earlier run of the kernel' WHERE name = 'boot'",
+        "DELETE FROM catalog_files",
+    )
+
+    async with start() as element:
+        assert await element.file_ids() == [stored["file_id"]]
+        assert (await element.get("/api/v1/info"))["epoch"] != epoch
+
+
+async def test_a_rebuild_that_was_interrupted_begins_again(start: StartElement, tmp_path: Path) -> None:
+    async with start() as element:
+        files = await filled(element)
+    in_catalog(tmp_path, "DELETE FROM catalog_meta", "DELETE FROM catalog_journal")
+
+    async with start() as element:
+        assert (await element.get("/api/v1/files"))["items"] == files
+
+
+async def test_the_catalog_of_a_root_that_was_emptied_is_not_believed(
+    start: StartElement, tmp_path: Path
+) -> None:
+    catalog = {"type": "sqlite", "path": str(tmp_path / "catalog.db")}
+    async with start(catalog=catalog) as element:
+        await filled(element)
+    shutil.rmtree(tmp_path / "storage")
+
+    async with start(catalog=catalog) as element:
+        assert await element.file_ids() == []
+        assert (await element.get("/api/v1/info"))["last_sequence"] == 0
