@@ -97,6 +97,23 @@ async def test_a_form_of_an_ordinary_client_library_is_understood(client: Client
     assert answer["said"] == {"original_filename": "Отчёт.pdf", "description": "yearly"}
 
 
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("%D0%9E%D1%82%D1%87%D1%91%D1%82%202026.pdf", "Отчёт 2026.pdf"),
+        ("100%25.pdf", "100%25.pdf"),
+        ("annual%20report.pdf", "annual%20report.pdf"),
+        ("broken%D0.pdf", "broken%D0.pdf"),
+    ],
+)
+async def test_a_percent_encoded_file_name_is_decoded_where_it_surely_is_one(
+    post: Post, sent: str, name: str
+) -> None:
+    _, answer = await post(form(file(name=sent)))
+
+    assert answer["said"] == {"original_filename": name}
+
+
 async def test_an_extended_file_name_is_decoded(post: Post) -> None:
     disposition = 'name="file"; filename="O.pdf"; filename*=UTF-8\'\'%D0%9E.pdf'
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Final
+from urllib.parse import unquote
 
 from aiohttp import hdrs, web
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
@@ -157,7 +158,21 @@ def _attributes(fields: dict[str, str], file: MultipartSegment) -> UploadAttribu
 def _filename(file: MultipartSegment) -> str | None:
     """``filename*`` is against RFC 7578, but widespread clients send it for names that are not ASCII."""
     disposition = file.header(hdrs.CONTENT_DISPOSITION, "") or ""
-    return disposition_filename(disposition) if "filename*" in disposition.lower() else file.filename
+    if "filename*" in disposition.lower():
+        return disposition_filename(disposition)
+    return None if file.filename is None else _without_percents(file.filename)
+
+
+def _without_percents(name: str) -> str:
+    """``name`` decoded where a client has percent-encoded letters, as that of aiohttp does by default.
+
+    Only what decodes to letters beyond ASCII was surely encoded: "100%25.txt" may be called just that.
+    """
+    try:
+        decoded = unquote(name, errors="strict")
+    except UnicodeDecodeError:
+        return name
+    return decoded if name.isascii() and not decoded.isascii() else name
 
 
 def _check_encoding(file: MultipartSegment) -> None:
