@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
 from tests.cluster import Cluster, running_cluster
 
 

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tests.cli.commands import failure, put
 from tests.cluster import Cluster, artstore
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
 from tests.cli.commands import failure, put_one
 from tests.cluster import Cluster, request
 
@@ -57,7 +58,7 @@ def test_a_search_is_narrowed_by_its_options(cluster: Cluster, tmp_path: Path) -
     [
         (["x" * 501], "query: should have at most 500"),
         (["--attribute", "unit"], "'unit' is not of the form NAME=VALUE"),
-        (["--filename", ""], "filename: should have at least 1 character"),
+        (["--filename", ""], "filename: should have at least 1"),
     ],
 )
 def test_a_search_that_cannot_be_made_is_told(cluster: Cluster, arguments: list[str], told: str) -> None:

@@ -28,10 +28,10 @@ from artstore.cli.local_files import printable
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
-WIDEST_TABLE: Final = 100_000
+LINE_WIDTH: Final = 100_000
 """Characters: rich cuts cells that do not fit, and takes 80 where there is no terminal."""
 
-console: Final = Console(highlight=False, soft_wrap=True)
+console: Final = Console(highlight=False, soft_wrap=True, width=LINE_WIDTH)
 errors: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -55,7 +55,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(column, no_wrap=True, overflow="ignore")
     for row in rows:
         table.add_row(*(escape(printable(cell)) for cell in row))
-    console.print(table, width=WIDEST_TABLE, crop=False)
+    console.print(table)
 
 
 def print_failure(what: str, why: str) -> None:
