@@ -115,9 +115,20 @@ class SearchIndex(Protocol):
 
     @abstractmethod
     async def rank(
-        self, reader: Reader, query: str, *, candidates: int, limit: int, offset: int
+        self,
+        reader: Reader,
+        query: str,
+        *,
+        candidates: int,
+        limit: int,
+        offset: int,
+        within: tuple[str, Parameters] | None = None,
     ) -> Sequence[TextMatch]:
-        """The best ``fulltext`` matches among the newest ``candidates`` matches, best first."""
+        """The best ``fulltext`` matches among the newest ``candidates`` matches, best first.
+
+        ``within`` is a statement that gives ``row_id``s, and its parameters: no other match is a
+        candidate. It may hold the one of :meth:`match_sql` for the same query.
+        """
         ...
 
     @abstractmethod

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from artstore.core.search import (
     SortKey,
     TotalRelation,
 )
-from artstore.core.spec import Database, InvalidRequestError, Row, SearchIndex, TextMatch
+from artstore.core.spec import Database, InvalidRequestError, Row, SearchIndex
 from artstore.core.stores import search_cursor
 from artstore.core.stores.index_positions import list_positions
 from artstore.core.stores.rows import integer
@@ -131,20 +130,18 @@ class SearchStore:
     ) -> _Found:
         """The best matches of a text first. A cursor is an offset here: scores are not comparable."""
         offset = criteria.offset if cursor is None else int(cursor.value)
-        rank = partial(search_index.rank, self._database, criteria.text, candidates=self._window)
-        if plan.has_only_text:
-            best = await rank(limit=criteria.limit + 1, offset=offset)
-            total = await self._count(plan, at_least=0)
-        else:
-            newest = await self._database.fetch_all(*plan.newest(reach=self._window))
-            ranked = await rank(limit=self._window, offset=0)
-            matching = _ranked([integer(row, "row_id") for row in newest], ranked)
-            best = matching[offset : offset + criteria.limit + 1]
-            total = _Total(len(matching), "eq" if len(matching) < self._window else "gte")
+        best = await search_index.rank(
+            self._database,
+            criteria.text,
+            candidates=self._window,
+            limit=criteria.limit + 1,
+            offset=offset,
+            within=plan.candidates(),
+        )
         page = best[: criteria.limit]
         return _Found(
             row_ids=[match.row_id for match in page],
-            total=total,
+            total=await self._count(plan, at_least=offset + len(best) if best else 0),
             next_cursor=Cursor(offset + len(page), 0) if len(best) > len(page) else None,
             scores={match.row_id: match.score for match in page},
         )
@@ -190,11 +187,3 @@ def _cursor_at(row: Row) -> Cursor:
     if not isinstance(value, int | str):
         raise TypeError("files are sorted by numbers and text")
     return Cursor(value, integer(row, "row_id"))
-
-
-def _ranked(newest: Sequence[int], ranked: Sequence[TextMatch]) -> list[TextMatch]:
-    """Those of ``newest`` that have a rank by it; then, newest first, those too old to have one."""
-    matching = set(newest)
-    best = [match for match in ranked if match.row_id in matching]
-    matching.difference_update(match.row_id for match in best)
-    return best + [TextMatch(row_id, 0.0) for row_id in sorted(matching, reverse=True)]

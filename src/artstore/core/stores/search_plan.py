@@ -71,11 +71,6 @@ class Plan:
         """Whether the text index is asked: it has no order but that of creation."""
         return any(condition.is_text for condition in (self.driver, *self.tested))
 
-    @property
-    def has_only_text(self) -> bool:
-        """Whether nothing but a text is looked for."""
-        return self.driver.is_text and not self.tested and self.created == RowRange()
-
     def newest(self, *, reach: int, order: SortOrder = "desc", cursor: Cursor | None = None) -> Statement:
         """The ``row_id``s of the first ``reach`` files that match, by time of creation.
 
@@ -110,6 +105,14 @@ class Plan:
             + _and_tests([self.driver, *self.tested])
         )
         return _sorted_page(matching, self._parameters(), column, page)
+
+    def candidates(self) -> Statement | None:
+        """The matches that are ranked, but for the text; ``None`` where there is nothing but a text."""
+        if self.driver.is_text:
+            is_restricted = self.tested or self.created != RowRange()
+            return self.newest(reach=self.window) if is_restricted else None
+        columns = [condition for condition in self.tested if not condition.is_text]
+        return replace(self, tested=columns).newest(reach=self.window)
 
     def count(self) -> Statement:
         """How many of the driver's newest rows, as many as the window holds, match."""

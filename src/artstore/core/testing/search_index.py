@@ -309,6 +309,38 @@ class SearchIndexContract:
 
         assert sorted(match.row_id for match in matches) == [26, 27, 28, 29, 30]
 
+    async def test_only_rows_within_a_statement_are_ranked(
+        self, database: Database, index: SearchIndex
+    ) -> None:
+        await put(database, {row_id: (f"word {row_id}", "") for row_id in range(1, 31)})
+        even = "SELECT row_id FROM contract_files WHERE is_even = :even"
+
+        matches = await index.rank(
+            database, "word", candidates=5, limit=100, offset=0, within=(even, {"even": 1})
+        )
+
+        assert sorted(match.row_id for match in matches) == [22, 24, 26, 28, 30]
+
+    async def test_the_newest_matches_can_be_what_is_ranked(
+        self, database: Database, index: SearchIndex
+    ) -> None:
+        await put(database, {row_id: (f"word {row_id}", "") for row_id in range(1, 31)})
+        matching = index.match_sql("words", "fulltext")
+        assert matching is not None
+        sql, parameters = matching
+        newest = f"SELECT row_id FROM ({sql}) AS newest ORDER BY row_id DESC LIMIT :newest"
+
+        matches = await index.rank(
+            database,
+            "words",
+            candidates=100,
+            limit=100,
+            offset=0,
+            within=(newest, {**parameters, "newest": 3}),
+        )
+
+        assert sorted(match.row_id for match in matches) == [28, 29, 30]
+
     async def test_a_transaction_ranks_what_it_wrote(self, database: Database, index: SearchIndex) -> None:
         async with database.transaction() as transaction:
             await index.put(transaction, [TextDocument(1, "word", "")])

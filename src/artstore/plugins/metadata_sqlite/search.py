@@ -48,10 +48,9 @@ _SHORT_PARTS: Final = (
     " AND (instr(name, :text_query) OR instr(text, :text_query))"
 )
 # The weights are those of the columns: a word counts four times as much in the name as in the text.
-_RANK: Final = (
-    "SELECT row_id, score FROM (SELECT rowid AS row_id, -bm25(text_stems, 4.0, 1.0) AS score"
-    " FROM text_stems WHERE text_stems MATCH :text_query ORDER BY rowid DESC LIMIT :text_candidates)"
-    " ORDER BY score DESC, row_id DESC LIMIT :text_limit OFFSET :text_offset"
+_SCORES: Final = (
+    "SELECT rowid AS row_id, -bm25(text_stems, 4.0, 1.0) AS score"
+    " FROM text_stems WHERE text_stems MATCH :text_query"
 )
 
 
@@ -92,14 +91,22 @@ class SqliteSearchIndex(SearchIndex):
         return _PARTS, {"text_query": _quoted(part)}
 
     async def rank(
-        self, reader: Reader, query: str, *, candidates: int, limit: int, offset: int
+        self,
+        reader: Reader,
+        query: str,
+        *,
+        candidates: int,
+        limit: int,
+        offset: int,
+        within: tuple[str, Parameters] | None = None,
     ) -> Sequence[TextMatch]:
         expression = _fulltext_expression(query)
         if not expression:
             return []
         rows = await reader.fetch_all(
-            _RANK,
+            _rank_sql(within=None if within is None else within[0]),
             {
+                **({} if within is None else within[1]),
                 "text_query": expression,
                 "text_candidates": candidates,
                 "text_limit": limit,
@@ -110,6 +117,15 @@ class SqliteSearchIndex(SearchIndex):
 
     def highlight(self, query: str, text: str) -> str | None:
         return highlight(query, text)
+
+
+def _rank_sql(*, within: str | None) -> str:
+    # The plus sign keeps SQLite from asking FTS5 anew for every row within.
+    scores = _SCORES if within is None else f"{_SCORES} AND +rowid IN ({within})"
+    return (
+        f"SELECT row_id, score FROM ({scores} ORDER BY rowid DESC LIMIT :text_candidates)"  # noqa: S608
+        " ORDER BY score DESC, row_id DESC LIMIT :text_limit OFFSET :text_offset"
+    )
 
 
 def _fulltext_expression(query: str) -> str:
