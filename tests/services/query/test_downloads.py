@@ -162,6 +162,8 @@ async def test_downloads_are_counted(querying: Querying) -> None:
         ("downloads_total", {"outcome": "refused"}, 1),
         ("download_bytes_total", {}, 1010),
         ("download_ranges_total", {}, 1),
+        ("location_lookups_total", {"source": "index"}, 1),
+        ("location_lookups_total", {"source": "memory"}, 3),
     ]
     before = [await querying.metric(name, **labels) for name, labels, _ in samples]
 

@@ -8,9 +8,10 @@ from aiohttp import web
 
 from artstore.core.client.roles import RoleClient
 from artstore.core.search import SearchHit
-from artstore.core.spec import UnavailableError
+from artstore.core.spec import ArtStoreError, UnavailableError
 from artstore.core.stores.files import FilesStore, IndexedFile
 from artstore.services.query.elements import ElementUrls
+from artstore.services.query.locations import Location, Locations
 from artstore.services.query.metrics import DownloadMeasurement, QueryMetrics
 from artstore.services.query.relay import relay
 from artstore.services.query.schema import Schema
@@ -22,6 +23,7 @@ class Files:
 
     schema: Schema
     store: FilesStore
+    locations: Locations
     element_urls: ElementUrls
     client: RoleClient
     metrics: QueryMetrics
@@ -44,30 +46,34 @@ class Files:
             UnavailableError: the element that holds it does not answer; the file is not lost.
         """
         with self.metrics.download() as measurement:
-            return await self._download(request, await self.get(file_id), measurement)
+            await self.schema.require()
+            location = await self.locations.get(file_id)
+            try:
+                response = await self._relay(request, file_id, location, measurement)
+            except ArtStoreError:
+                self.locations.forget(file_id)
+                raise
+        if response.status == HTTPStatus.PARTIAL_CONTENT:
+            self.metrics.download_ranges.inc()
+        return response
 
-    async def _download(
-        self, request: web.Request, file: IndexedFile, measurement: DownloadMeasurement
+    async def _relay(
+        self, request: web.Request, file_id: UUID, location: Location, measurement: DownloadMeasurement
     ) -> web.StreamResponse:
-        url = await self.element_urls.get(file.element_id)
+        url = await self.element_urls.get(location.element_id)
         try:
-            response = await relay(
+            return await relay(
                 request,
                 self.client,
-                f"{url}/api/v1/files/{file.attributes.file_id}/download",
-                checksum=file.attributes.checksum,
+                f"{url}/api/v1/files/{file_id}/download",
+                checksum=location.checksum,
                 stall_timeout=self.stall_timeout,
                 measurement=measurement,
             )
         except UnavailableError as error:
-            self.element_urls.forget(file.element_id)
-            raise UnavailableError(
-                f"the file is on storage element {file.element_id}, which does not answer: {error.detail}",
-                retry_after=error.retry_after,
-            ) from error
-        if response.status == HTTPStatus.PARTIAL_CONTENT:
-            self.metrics.download_ranges.inc()
-        return response
+            self.element_urls.forget(location.element_id)
+            detail = f"the file is on storage element {location.element_id}, which does not answer"
+            raise UnavailableError(f"{detail}: {error.detail}", retry_after=error.retry_after) from error
 
 
 def as_hit(file: IndexedFile) -> SearchHit:

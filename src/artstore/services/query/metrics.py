@@ -13,6 +13,7 @@ from artstore.core.search import SearchMode
 from artstore.core.spec import ArtStoreError
 
 SearchOutcome = Literal["answered", "refused", "failed"]
+LookupSource = Literal["memory", "index"]
 DownloadOutcome = Literal["sent", "not_modified", "refused", "failed", "aborted"]
 
 
@@ -47,6 +48,18 @@ class QueryMetrics:
             "Downloads of ranges instead of whole files.",
             registry=registry,
         )
+
+        lookups = Counter(
+            "artstore_query_location_lookups_total",
+            "Times it was looked up where a file is, by where that was found: memory, index.",
+            ["source"],
+            registry=registry,
+        )
+        self._lookups = {source: lookups.labels(source) for source in get_args(LookupSource)}
+
+    def note_lookup(self, source: LookupSource) -> None:
+        """Count a look-up."""
+        self._lookups[source].inc()
 
     @contextmanager
     def search(self, mode: SearchMode) -> Generator[None, None, None]:

@@ -11,6 +11,7 @@ from artstore.core.stores.files import FilesStore
 from artstore.core.stores.search import SearchStore
 from artstore.services.query.elements import ElementUrls
 from artstore.services.query.files import Files
+from artstore.services.query.locations import Locations
 from artstore.services.query.metrics import QueryMetrics
 from artstore.services.query.query import Query
 from artstore.services.query.schema import Schema
@@ -36,6 +37,7 @@ async def open_query(app: web.Application) -> AsyncGenerator[Query, None]:
         files=Files(
             schema=schema,
             store=files,
+            locations=Locations(files, metrics),
             element_urls=ElementUrls(ElementsStore(database)),
             client=app[CLIENT],
             metrics=metrics,
