@@ -16,7 +16,8 @@ from artstore.services.storage_element.catalog_records import (
     IntentOperation,
     IntentOutcome,
 )
-from artstore.services.storage_element.catalog_writer import CatalogState, CatalogWriter
+from artstore.services.storage_element.catalog_state import CatalogState
+from artstore.services.storage_element.catalog_writer import CatalogWriter
 
 _GET: Final = (
     "SELECT f.storage_key, f.attributes, f.attributes_digest, f.status, j.sequence, j.time, j.operation"
@@ -35,7 +36,8 @@ _JOURNAL: Final = (
 _POSITION: Final = (
     "SELECT COALESCE((SELECT MAX(sequence) FROM catalog_journal), 0) AS last_sequence,"
     " COALESCE((SELECT MAX(transaction_id) FROM catalog_wal), 0) AS last_transaction,"
-    " (SELECT COUNT(*) FROM catalog_files WHERE status = 'active') AS file_count"
+    " (SELECT COUNT(*) FROM catalog_files WHERE status = 'active') AS file_count,"
+    " (SELECT MAX(file_id) FROM catalog_files WHERE SUBSTR(file_id, 15, 1) = '7') AS newest_id"
 )
 _PENDING: Final = (
     "SELECT transaction_id, operation, file_id, storage_key FROM catalog_wal WHERE status = 'pending'"
@@ -62,6 +64,7 @@ class Catalog:
             last_sequence=integer(position, "last_sequence"),
             last_transaction=integer(position, "last_transaction"),
             file_count=integer(position, "file_count"),
+            newest_id=UUID(int=0) if position["newest_id"] is None else UUID(text(position, "newest_id")),
             pending={intent.file_id: intent for intent in pending},
         )
         return cls(database, state, epoch=epoch)
@@ -88,6 +91,8 @@ class Catalog:
 
     async def get(self, file_id: UUID) -> Committed | None:
         """What is known of a file, deleted ones included."""
+        if self._state.is_beyond(file_id):
+            return None
         row = await self._database.fetch_one(_GET, {"file_id": str(file_id)})
         return None if row is None else _committed(row, file_id)
 

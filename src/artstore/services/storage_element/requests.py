@@ -10,11 +10,12 @@ from pydantic import ValidationError
 
 from artstore.core.exchange import DELEGATION_HEADER, Delegation
 from artstore.core.http.bodies import guarded_body
-from artstore.core.http.forms import read_upload_form
+from artstore.core.http.forms import MAX_FIELDS_SIZE, read_upload_form
 from artstore.core.http.uploads import header_attributes
 from artstore.core.ids import new_file_id
 from artstore.core.keys import PRINCIPAL, SETTINGS
 from artstore.core.spec import ForbiddenError, InvalidRequestError
+from artstore.core.upload_attributes import MAX_ATTRIBUTES_HEADER
 from artstore.core.validation import invalid_request
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.uploads import Creator, Upload
@@ -34,6 +35,7 @@ def raw_upload(request: web.Request, element: Element, file_id: UUID) -> Upload:
         attributes=header_attributes(request),
         creator=_creator(request),
         size=request.content_length,
+        description_limit=MAX_ATTRIBUTES_HEADER,
         body=guarded_body(
             request,
             limit=element.max_file_size,
@@ -60,6 +62,7 @@ async def form_upload(request: web.Request, element: Element) -> Upload:
         attributes=form.attributes,
         creator=creator,
         size=None,
+        description_limit=MAX_FIELDS_SIZE,
         body=form.content,
     )
 

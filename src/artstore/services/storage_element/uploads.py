@@ -32,6 +32,10 @@ from artstore.services.storage_element.small_objects import put_small
 HASH_BATCH: Final = MIB
 """Bytes that are hashed in one job of a worker thread."""
 
+LARGEST_GROWTH: Final = 7
+"""How many times larger a sidecar can be than what a client said: canonical JSON writes 1e20 in full, and
+adds our own fields."""
+
 _NOT_YET_KNOWN: Final = "0" * 64
 
 
@@ -46,12 +50,17 @@ class Creator:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that is being received. ``size`` is its exact length in bytes where that was declared."""
+    """A file that is being received.
+
+    ``size`` is its exact length in bytes where that was declared; ``description_limit`` is the most
+    bytes in which its attributes can have come.
+    """
 
     file_id: UUID
     attributes: UploadAttributes
     creator: Creator
     size: int | None
+    description_limit: int
     body: AsyncIterator[bytes]
 
 
@@ -87,8 +96,10 @@ async def store(element: Element, upload: Upload) -> Stored:
 
 
 async def _create(element: Element, upload: Upload) -> Stored:
+    limit = element.settings.max_attributes_size
     draft = _draft(upload)
-    draft.to_json(limit=element.settings.max_attributes_size)  # refused before a byte is stored
+    if upload.description_limit * LARGEST_GROWTH > limit:
+        draft.to_json(limit=limit)  # refused before a byte is stored
     key = draft.storage_key
     with await element.room.reserve(upload.size) as room:
         async with element.recovery.intent("file_create", upload.file_id, key) as intent:
@@ -96,7 +107,7 @@ async def _create(element: Element, upload: Upload) -> Stored:
             body = _watched(upload.body, room, head)
             data = await element.storage.put(key, body, size=upload.size, sha256=upload.attributes.checksum)
             attributes = _completed(draft, data, head)
-            sidecar = attributes.to_json(limit=element.settings.max_attributes_size)
+            sidecar = attributes.to_json(limit=limit)
             room.use(len(sidecar))
             await put_small(element.storage, intent.sidecar_key, sidecar)
             change = Change.of("create", attributes, key=key, sidecar=sidecar)

@@ -1,0 +1,53 @@
+"""What is known of a catalog without asking it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from artstore.services.storage_element.catalog_records import Committed, Intent, IntentOutcome
+
+
+@dataclass(slots=True)
+class CatalogState:
+    """The ends of journal and write-ahead log, and what is under way.
+
+    ``newest_id`` is the largest id, of those that grow with time; ``pending`` are the intents that are
+    not finished, by file; ``changed`` is set by the next change, and then replaced by another event.
+    """
+
+    last_sequence: int
+    last_transaction: int
+    file_count: int
+    newest_id: UUID
+    pending: dict[UUID, Intent]
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def is_beyond(self, file_id: UUID) -> bool:
+        """Whether ``file_id`` is certainly that of no file: it is younger than all of its kind."""
+        return _grows_with_time(file_id) and file_id > self.newest_id
+
+    def note(
+        self,
+        *,
+        begun: Sequence[Intent],
+        committed: Sequence[Committed],
+        finished: Sequence[tuple[Intent, IntentOutcome]],
+    ) -> None:
+        """What one transaction wrote."""
+        self.pending.update((intent.file_id, intent) for intent in begun)
+        for intent, _ in finished:
+            self.pending.pop(intent.file_id, None)
+        for each in committed:
+            self.last_sequence = each.sequence
+            self.file_count += each.change.count_change
+            if self.is_beyond(each.change.file_id):
+                self.newest_id = each.change.file_id
+        if committed:
+            changed, self.changed = self.changed, asyncio.Event()
+            changed.set()
+
+
+def _grows_with_time(file_id: UUID) -> bool:
+    """UUID version 7 (RFC 9562 section 5.7), as we make them and so do our ingesters."""
+    return file_id.version == 7
