@@ -1,0 +1,74 @@
+"""Laws of the source that neither a type checker nor import-linter knows."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.architecture.repository import ROOT, SOURCE, setup_cfg
+
+READERS_OF_THE_ENVIRONMENT: Final = {"core/config.py", "plugins/secrets_env/backend.py"}
+
+
+def test_the_environment_is_read_in_two_places_only() -> None:
+    readers = {str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py") if _reads_environment(path)}
+
+    assert readers <= READERS_OF_THE_ENVIRONMENT
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os\nos.environ",
+        "import os\nos.getenv('A')",
+        "from os import environ",
+        "import os as o\no.environb",
+    ],
+)
+def test_reading_the_environment_is_noticed(source: str, tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text(source)
+
+    assert _reads_environment(module)
+
+
+def test_make_check_runs_everything_that_enforces_a_rule() -> None:
+    recipe = re.search(r"^check:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+    assert recipe is not None
+    for tool in ("ruff format --check", "ruff check", "mypy", "pyright", "lint-imports"):
+        assert f"$(BIN)/{tool}" in recipe[1]
+
+
+def test_every_law_of_the_layers_is_a_contract() -> None:
+    contracts = {
+        section.removeprefix("importlinter:contract:")
+        for section in setup_cfg().sections()
+        if section.startswith("importlinter:contract:")
+    }
+
+    assert contracts >= {
+        "layers",
+        "spec-only",
+        "core-inside",
+        "independence",
+        "services-independence",
+        "pure-spec",
+    }
+
+
+def _reads_environment(path: Path) -> bool:
+    names = {"environ", "environb", "getenv", "getenvb"}
+    return any(name in names for name in _names(ast.parse(path.read_text())))
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    """Attributes that are asked for, and names that are imported from modules."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names)
