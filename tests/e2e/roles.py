@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,7 +48,7 @@ class SeparateRoles(Cluster):
 
 
 @contextmanager
-def running_roles(data: Path) -> Iterator[SeparateRoles]:
+def running_roles(data: Path) -> Generator[SeparateRoles, None, None]:
     """Separate roles that are up, and are gone afterwards."""
     roles = SeparateRoles(data)
     try:

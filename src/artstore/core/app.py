@@ -15,6 +15,7 @@ from artstore.core.http.health import Health, Liveness, Readiness
 from artstore.core.http.middlewares import (
     add_common_headers,
     authenticate,
+    count_running,
     identify_request,
     log_access,
     measure,
@@ -22,13 +23,14 @@ from artstore.core.http.middlewares import (
 )
 from artstore.core.http.openapi import openapi_document
 from artstore.core.http.operations import MAX_JSON_SIZE, Answer, Endpoint, Operation, json_response
-from artstore.core.keys import ENDPOINTS, HEALTH, METRICS, ROLE_NAME, SETTINGS, STOPPING
+from artstore.core.http.running import RunningRequests
+from artstore.core.keys import ENDPOINTS, HEALTH, METRICS, ROLE_NAME, RUNNING, SETTINGS, STOPPING
 from artstore.core.metrics import Metrics
 
 Open = Callable[[web.Application], AbstractAsyncContextManager[Any]]
 """Makes the context that holds a resource open; earlier resources are already in the application."""
 
-MIDDLEWARES: Final = (identify_request, log_access, measure, render_problems, authenticate)
+MIDDLEWARES: Final = (count_running, identify_request, log_access, measure, render_problems, authenticate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ def build_app(role: Role, resources: Sequence[Resource], *, settings: Settings) 
     app[ROLE_NAME] = role.name
     app[SETTINGS] = settings
     app[STOPPING] = asyncio.Event()
+    app[RUNNING] = RunningRequests()
     app[METRICS] = metrics
     app[HEALTH] = Health(service=role.name, dependency_up=metrics.dependency_up)
     app[MAX_JSON_SIZE] = settings.server.max_json_size

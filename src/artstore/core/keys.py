@@ -10,6 +10,7 @@ from artstore.core.client.roles import RoleClient
 from artstore.core.config import Settings
 from artstore.core.http.health import Health
 from artstore.core.http.operations import Endpoint
+from artstore.core.http.running import RunningRequests
 from artstore.core.metrics import Metrics
 from artstore.core.secrets import SecretsChain
 from artstore.core.spec import Authenticator, Cache, Database, Principal, StorageBackend
@@ -17,6 +18,8 @@ from artstore.core.spec import Authenticator, Cache, Database, Principal, Storag
 ROLE_NAME: Final = web.AppKey("role_name", str)
 STOPPING: Final = web.AppKey("stopping", asyncio.Event)
 """Set when the server stops: whatever waits for something else to happen ends."""
+RUNNING: Final = web.AppKey("running", RunningRequests)
+"""The requests that are being answered: a stop waits for them."""
 SETTINGS: Final = web.AppKey("settings", Settings)
 METRICS: Final = web.AppKey("metrics", Metrics)
 HEALTH: Final = web.AppKey("health", Health)

@@ -3,20 +3,22 @@
 import asyncio
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
 from artstore.core.config import RoleName, ServerSettings
-from artstore.core.keys import STOPPING
+from artstore.core.keys import RUNNING, STOPPING
 from artstore.core.logging import get_logger
 from artstore.core.spec import ConfigurationError
 
 READ_BUFFER: Final = 256 * 1024
 MAX_HEADER_SIZE: Final = 16 * 1024
 """Bytes of one request header: ``Artstore-Attributes`` may have 8 KiB, an access token a few."""
+ANSWER_TIMEOUT: Final = 2.0
+"""Seconds in which answers go out whose requests have ended, and others are broken off."""
 _log = get_logger("server")
 
 
@@ -45,8 +47,8 @@ async def serve(
     async with AsyncExitStack() as stack:
         stopping = stack.enter_context(_StopSignal())
         for listener in listeners:
-            runner = _runner(listener, settings)
-            stack.push_async_callback(runner.cleanup)
+            runner = _runner(listener)
+            stack.push_async_callback(_stop, runner, listener, settings)
             await runner.setup()
             await _listen(runner, listener)
         if on_ready is not None:
@@ -55,6 +57,19 @@ async def serve(
         _log.info("server_stopping", shutdown_timeout=settings.shutdown_timeout)
         for listener in listeners:
             listener.app[STOPPING].set()
+
+
+async def _stop(runner: web.AppRunner, listener: Listener, settings: ServerSettings) -> None:
+    """Refuse connections, wait for running requests, close.
+
+    The waiting is ours: aiohttp, when it shuts down, drops the rest of every body that is coming in.
+    """
+    for site in list(runner.sites):
+        await site.stop()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(settings.shutdown_timeout):
+            await listener.app[RUNNING].wait_for_end()
+    await runner.cleanup()
 
 
 class _StopSignal:
@@ -77,11 +92,11 @@ class _StopSignal:
         await self._event.wait()
 
 
-def _runner(listener: Listener, settings: ServerSettings) -> web.AppRunner:
+def _runner(listener: Listener) -> web.AppRunner:
     return web.AppRunner(
         listener.app,
         access_log=None,
-        shutdown_timeout=settings.shutdown_timeout,
+        shutdown_timeout=ANSWER_TIMEOUT,
         read_bufsize=READ_BUFFER,
         max_field_size=MAX_HEADER_SIZE,
         auto_decompress=False,

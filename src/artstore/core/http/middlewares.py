@@ -1,4 +1,4 @@
-"""What happens around every request: id, access log, metrics, problems, authentication."""
+"""What happens around every request: counting, id, access log, metrics, problems, authentication."""
 
 import asyncio
 import re
@@ -11,7 +11,16 @@ from aiohttp import web
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from artstore.core.http.problems import http_error_response, problem_response
-from artstore.core.keys import ANSWERING, AUTHENTICATOR, ENDPOINTS, METRICS, PRINCIPAL, REQUEST_ID
+from artstore.core.keys import (
+    ANSWERING,
+    AUTHENTICATOR,
+    ENDPOINTS,
+    METRICS,
+    PRINCIPAL,
+    REQUEST_ID,
+    RUNNING,
+    STOPPING,
+)
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, Credentials, ForbiddenError, UnauthenticatedError
 
@@ -39,6 +48,16 @@ async def add_common_headers(request: web.Request, response: web.StreamResponse)
     headers["X-Request-ID"] = request[REQUEST_ID]
     for name, value in _SECURITY_HEADERS.items():
         headers.setdefault(name, value)
+
+
+@web.middleware
+async def count_running(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let a stop wait for this request, and let none follow it on its connection once a stop has begun."""
+    with request.app[RUNNING].one():
+        response = await handler(request)
+        if request.app[STOPPING].is_set():
+            response.force_close()
+        return response
 
 
 @web.middleware
