@@ -145,6 +145,20 @@ async def test_a_change_of_another_version_is_refused(element: ElementClient) ->
     assert (await element.get(url(stored)))["tags"] == ["1"]
 
 
+async def test_a_change_on_condition_that_the_client_has_no_copy_is_refused(element: ElementClient) -> None:
+    stored = await element.stored(b"data")
+    future = "Fri, 31 Dec 2100 00:00:00 GMT"
+
+    known = await element.request(
+        "PATCH", url(stored), json={"tags": ["1"]}, headers={"If-None-Match": '"1"'}
+    )
+    since = await element.request(
+        "PATCH", url(stored), json={"tags": ["2"]}, headers={"If-Modified-Since": future}
+    )
+
+    assert (known.status, since.status) == (412, 200)
+
+
 async def test_of_simultaneous_changes_of_one_version_one_is_made(element: ElementClient) -> None:
     stored = await element.stored(b"data")
 

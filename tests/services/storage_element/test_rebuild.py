@@ -2,9 +2,15 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from artstore.core.spec import Capabilities, StorageBackend, UnavailableError
+from artstore.services.storage_element import rebuild
+from tests.services.storage_element.faulty_storage import Faults, FaultyStorage
 from tests.services.storage_element.harness import (
     CATALOG_PATH,
     ElementClient,
@@ -13,6 +19,14 @@ from tests.services.storage_element.harness import (
     lose_catalog,
     sha256,
 )
+
+
+class WithoutFiles(FaultyStorage):
+    """A storage whose objects are no files of this host."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, local_paths=None)
 
 
 async def filled(element: ElementClient) -> list[dict[str, Any]]:
@@ -34,6 +48,41 @@ async def test_a_lost_catalog_is_built_again(start: StartElement, tmp_path: Path
         assert listed["items"] == files
         assert listed["total"] == 2
         assert await element.download(files[0]["file_id"]) == b"0"
+
+
+async def test_a_catalog_is_built_from_objects_that_are_no_files(start: StartElement, tmp_path: Path) -> None:
+    async with start(wrap=WithoutFiles) as element:
+        files = await filled(element)
+        element.data_files()[-1].write_bytes(b"{")
+        damaged = files.pop()
+    lose_catalog(tmp_path)
+
+    async with start(wrap=WithoutFiles) as element:
+        listed = await element.get("/api/v1/files")
+
+        assert listed["items"] == files
+        assert damaged not in listed["items"]
+        assert await element.download(files[0]["file_id"]) == b"0"
+        assert await element.metric("artstore_element_sidecars_unreadable") == 1
+
+
+async def test_a_sidecar_that_is_not_given_out_at_once_is_asked_for_again(
+    start: StartElement, faults: Faults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "PAUSE", 0.01)
+    async with start() as element:
+        stored = await element.stored(b"data")
+    lose_catalog(tmp_path)
+    refusals = iter([UnavailableError("slow down"), UnavailableError("slow down")])
+
+    def wrap(storage: StorageBackend) -> StorageBackend:
+        faulty = faults.wrap(WithoutFiles(storage))
+        faulty.fault_on_get = lambda key: next(refusals, None) if key.endswith(".attr.json") else None
+        return faulty
+
+    async with start(wrap=wrap) as element:
+        assert await element.file_ids() == [stored["file_id"]]
+        assert next(refusals, None) is None
 
 
 async def test_a_new_catalog_has_a_new_epoch_and_a_journal_without_gaps(

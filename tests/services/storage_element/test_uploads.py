@@ -500,3 +500,11 @@ async def test_an_element_that_takes_no_files_says_so(start: StartElement, mode:
         assert answer.status == 409
         assert answer.problem == "mode-not-allowed"
         assert mode in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE", "PUT"])
+async def test_the_path_of_form_uploads_has_one_method(element: ElementClient, method: str) -> None:
+    answer = await element.request(method, "/api/v1/files/upload")
+
+    assert answer.status == 405
+    assert answer.headers["Allow"] == "POST"

@@ -199,6 +199,8 @@ def _condition(request: web.Request) -> Condition:
     return check
 
 
+# Not "upload": that path has its own methods, and answers 405 to all others.
+_FILE: Final = "/api/v1/files/{file_id:(?!upload$)[^/]+}"
 _JSON: Final = "application/json"
 _POSITION: Final = {POSITION_HEADER: "Where the change is in the journal: `element:sequence`."}
 _STORED: Final = {_JSON: StoredFile}
@@ -224,7 +226,7 @@ _CONDITIONS: Final = {
 _DELEGATION: Final = {DELEGATION_HEADER: "In whose name, JSON as base64url; needs `uploads:delegate`."}
 _DOWNLOAD: Final = Operation(
     "GET",
-    "/api/v1/files/{file_id}/download",
+    f"{_FILE}/download",
     download_file,
     scope="storage:read",
     problems=(
@@ -256,7 +258,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "PUT",
-        "/api/v1/files/{file_id}/content",
+        f"{_FILE}/content",
         put_content,
         scope="storage:write",
         problems=_UPLOAD_PROBLEMS,
@@ -277,7 +279,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "GET",
-        "/api/v1/files/{file_id}",
+        _FILE,
         get_file,
         scope="storage:read",
         problems=(NotFoundError, PreconditionFailedError),
@@ -289,7 +291,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "PATCH",
-        "/api/v1/files/{file_id}",
+        _FILE,
         patch_file,
         scope="storage:write",
         problems=_CHANGE_PROBLEMS,
@@ -298,7 +300,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "DELETE",
-        "/api/v1/files/{file_id}",
+        _FILE,
         delete_file,
         scope="storage:delete",
         problems=_CHANGE_PROBLEMS,
