@@ -1,7 +1,7 @@
 """Requests that are being answered, so that a stop can wait for them."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
@@ -14,7 +14,7 @@ class RunningRequests:
         self._none.set()
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def one(self) -> Generator[None, None, None]:
         """One more request runs inside this context."""
         self._number += 1
         self._none.clear()
