@@ -91,9 +91,10 @@ async def listening(app: web.Application, port: Port) -> AsyncGenerator[None, No
 class AdminClient:
     """Speaks to one admin, as its administrator unless told otherwise."""
 
-    def __init__(self, session: ClientSession, url: str, *, data: Path) -> None:
+    def __init__(self, session: ClientSession, url: str, *, data: Path, stopping: asyncio.Event) -> None:
         self.url = url
         self.data = data
+        self.stopping = stopping
         self.secrets = data / "secrets"
         self._session = session
         self._token: str | None = None
@@ -182,7 +183,7 @@ async def running_admin(settings: Settings) -> AsyncGenerator[AdminClient, None]
     app = await asyncio.to_thread(make_app, "admin", settings)  # finding plugins reads the disk
     port = Port(settings.port("admin"))
     async with listening(app, port), ClientSession() as session:
-        yield AdminClient(session, port.url, data=settings.base_directory)
+        yield AdminClient(session, port.url, data=settings.base_directory, stopping=app[STOPPING])
 
 
 class ElementServer:

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from artstore.core.client.tokens import ClientCredentials
 from artstore.core.scopes import ROLE_SCOPES, SERVICE_SCOPES
 from artstore.core.spec import ConfigurationError
+from artstore.core.stores.accounts import AccountsStore, ServiceAccount
 from tests.services.admin.conftest import StartAdmin
 from tests.services.admin.harness import (
     ACCOUNTS,
@@ -149,6 +150,29 @@ async def test_two_admins_that_start_at_once_agree_on_every_account(
 
     assert [account["client_id"] for account in one] == [account["client_id"] for account in other]
     assert len(one) == len(SYSTEM)
+
+
+async def test_an_account_that_another_process_makes_at_the_same_moment_is_kept(
+    start: StartAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with start() as admin:
+        before = await accounts(admin)
+    find, seen = AccountsStore.find_by_client_id, set[str]()
+
+    async def find_only_later(self: AccountsStore, client_id: str) -> ServiceAccount | None:
+        if client_id not in seen:
+            seen.add(client_id)
+            return None
+        return await find(self, client_id)
+
+    monkeypatch.setattr(AccountsStore, "find_by_client_id", find_only_later)
+
+    async with start() as admin:
+        after = await accounts(admin)
+
+    assert {name: account["id"] for name, account in after.items()} == {
+        name: account["id"] for name, account in before.items()
+    }
 
 
 @pytest.mark.parametrize(

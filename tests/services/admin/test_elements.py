@@ -256,6 +256,8 @@ async def test_another_element_at_the_same_place_does_not_pass_for_the_first(
     second = ElementServer(tmp_path, port, element_id="se-02", place=first.port)
 
     async with second.running():
+        await sql(admin, "UPDATE elements SET status = 'online'")
+
         await wait_for_status(admin, "se-01", "offline")
 
 
