@@ -107,6 +107,20 @@ async def test_a_change_makes_the_next_version(element: ElementClient) -> None:
     assert await element.get(url(stored)) == changed
 
 
+async def test_a_change_is_seen_by_who_has_read_the_file_before(element: ElementClient) -> None:
+    stored = await element.stored(b"data")
+    await element.get(url(stored))
+    await element.get(url(stored))
+
+    changed = await element.request("PATCH", url(stored), json={"tags": ["new"]})
+    read = await element.get(url(stored))
+    await element.request("DELETE", url(stored))
+    deleted = await element.request("GET", url(stored))
+
+    assert read == changed.json()["attributes"]
+    assert deleted.status == 404
+
+
 async def test_custom_attributes_are_merged(element: ElementClient) -> None:
     stored = await element.stored(b"data", custom_attributes={"kept": 1, "replaced": 2, "removed": 3})
 

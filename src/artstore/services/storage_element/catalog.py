@@ -93,8 +93,17 @@ class Catalog:
         """What is known of a file, deleted ones included."""
         if self._state.is_beyond(file_id):
             return None
-        row = await self._database.fetch_one(_GET, {"file_id": str(file_id)})
-        return None if row is None else _committed(row, file_id)
+        recent = self._state.recent
+        if (remembered := recent.get(file_id)) is not None:
+            return remembered
+        question = recent.ask(file_id)
+        committed = None
+        try:
+            if (row := await self._database.fetch_one(_GET, {"file_id": str(file_id)})) is not None:
+                committed = _committed(row, file_id)
+        finally:
+            recent.answer(question, file_id, committed)
+        return committed
 
     async def list(self, *, after: str, limit: int, offset: int) -> Sequence[str]:
         """Sidecars, as JSON, of the files that are not deleted, in the order of their ids."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal, Self
 from uuid import UUID
 
@@ -56,7 +57,7 @@ class Change:
         return _COUNT_CHANGES[self.operation]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Committed:
     """What the catalog knows of a file: its newest change, and where that is in the journal.
 
@@ -67,6 +68,7 @@ class Committed:
     sequence: int
     time: str
 
+    @cached_property
     def attributes(self) -> FileAttributes:
         """The sidecar, parsed. What the catalog holds was valid when it was put there."""
         return FileAttributes.from_json(self.change.sidecar, limit=len(self.change.sidecar))

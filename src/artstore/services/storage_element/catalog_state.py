@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from artstore.services.storage_element.catalog_records import Committed, Intent, IntentOutcome
+from artstore.services.storage_element.recent_files import RecentFiles
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class CatalogState:
     newest_id: UUID
     pending: dict[UUID, Intent]
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    recent: RecentFiles = field(default_factory=RecentFiles)
 
     def is_beyond(self, file_id: UUID) -> bool:
         """Whether ``file_id`` is certainly that of no file: it is younger than all of its kind."""
@@ -41,6 +43,7 @@ class CatalogState:
         for each in committed:
             self.last_sequence = each.sequence
             self.file_count += each.change.count_change
+            self.recent.forget(each.change.file_id)
             if self.is_beyond(each.change.file_id):
                 self.newest_id = each.change.file_id
         if committed:

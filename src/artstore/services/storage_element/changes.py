@@ -42,7 +42,7 @@ async def change_metadata(
     element.check("update")
     async with element.changing(file_id) as known:
         known = existing(known, file_id)
-        present = known.attributes()
+        present = known.attributes
         condition(present)
         changes = _changes(change, present)
         if not changes:
@@ -68,7 +68,7 @@ async def delete(element: Element, file_id: UUID, *, condition: Condition) -> Co
     element.check("delete")
     async with element.changing(file_id) as known:
         known = existing(known, file_id)
-        present = known.attributes()
+        present = known.attributes
         condition(present)
         attributes = present.changed(status="deleted")
         sidecar = attributes.to_json(limit=READ_LIMIT)

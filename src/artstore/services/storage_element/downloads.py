@@ -28,7 +28,7 @@ async def download(request: web.Request, element: Element, file_id: UUID) -> web
     """
     element.check("read")
     known = existing(await element.catalog.get(file_id), file_id)
-    attributes = known.attributes()
+    attributes = known.attributes
     key = known.change.key
 
     @asynccontextmanager

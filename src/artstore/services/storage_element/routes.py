@@ -124,7 +124,7 @@ async def get_file(request: web.Request, path: FilePath) -> web.Response:
     element = request.app[ELEMENT]
     element.check("read_metadata")
     known = existing(await element.catalog.get(path.file_id), path.file_id)
-    attributes = known.attributes()
+    attributes = known.attributes
     outcome = evaluate(request, etag=str(attributes.version), modified_at=attributes.updated_at)
     return answers.sidecar(known, attributes, is_known_to_client=outcome == "not_modified")
 

@@ -171,7 +171,7 @@ async def _require_same(upload: Upload, known: Committed) -> int:
     """
     if known.is_deleted:
         raise AlreadyExistsError(f"file {upload.file_id} was deleted: upload under a new id")
-    stored = known.attributes()
+    stored = known.attributes
     other = AlreadyExistsError(f"file {upload.file_id} exists with other content: upload under a new id")
     if upload.size not in (None, stored.file_size) or upload.attributes.checksum not in (
         None,
