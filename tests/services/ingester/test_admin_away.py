@@ -5,7 +5,7 @@ from typing import Final
 
 from tests.faults import fault_proxy
 from tests.services.admin.harness import eventually
-from tests.services.ingester.harness import Ingesting
+from tests.services.ingester.harness import Ingesting, start_ingesting
 from tests.services.roles import Roles
 
 REGISTRATION_DEADLINE: Final = 2.0
@@ -109,12 +109,12 @@ async def test_without_registered_elements_an_upload_is_refused(roles: Roles) ->
     assert "no storage element is registered" in answer.json()["detail"]
 
 
-async def test_an_element_that_is_registered_later_is_used_at_once(roles: Roles) -> None:
-    admin = await roles.start("admin")
-    ingester = await roles.start("ingester", ingester={"elements_refresh": 60})
-    element = await roles.start_element()
-    ingesting = Ingesting(roles, admin=admin, ingester=ingester, elements=[element])
-    await roles.request("POST", f"{admin.url}/api/v1/storage-elements", json={"url": element.url})
+async def test_an_element_that_is_registered_later_is_used_as_soon_as_it_is_needed(roles: Roles) -> None:
+    archive = await roles.start_element("se-01", element={"mode": "ro"})
+    ingesting = await start_ingesting(roles, [archive], ingester={"elements_refresh": 60})
+    element = await roles.start_element("se-02")
+    url = f"{ingesting.admin.url}/api/v1/storage-elements"
+    await roles.request("POST", url, json={"url": element.url})
 
     async def is_stored() -> bool:
         return (await ingesting.post()).status == 201

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import pytest
@@ -208,17 +208,22 @@ async def test_an_element_that_breaks_off_a_small_upload_is_replaced(roles: Role
     assert ingesting.kept("se-01") == []
 
 
-async def test_an_element_that_breaks_off_a_large_upload_is_told_as_such(roles: Roles) -> None:
-    element = await roles.start_element()
-    async with fault_proxy(element.url) as proxy:
-        ingesting = await start_ingesting(roles, [element], urls=[proxy.url])
+@pytest.mark.parametrize("content", [whole, pieces], ids=["known length", "unknown length"])
+async def test_a_large_upload_that_was_broken_off_is_not_sent_elsewhere_by_halves(
+    roles: Roles, content: Callable[[int], bytes | AsyncIterator[bytes]]
+) -> None:
+    preferred = await roles.start_element("se-01", element={"priority": 1})
+    other = await roles.start_element("se-02", element={"priority": 2})
+    async with fault_proxy(preferred.url) as proxy:
+        ingesting = await start_ingesting(roles, [preferred, other], urls=[proxy.url, other.url])
         proxy.cut_request_after = 5 * MIB
 
-        answer = await ingesting.post(whole(LARGE))
+        answer = await ingesting.post(content(LARGE))
 
     assert (answer.status, answer.problem) == (503, "unavailable")
-    await ingesting.wait_until_nothing_is_kept()
+    assert "se-01" in answer.json()["detail"]
     assert await ingesting.metric("uploads_total", outcome="failed") == 1
+    await ingesting.wait_until_nothing_is_kept()
 
 
 @pytest.mark.parametrize("size", [1000, LARGE])
@@ -276,18 +281,33 @@ async def test_a_retry_goes_to_the_element_that_has_the_file(roles: Roles, admin
     other = await roles.start_element("se-02", element={"priority": 2})
     ingesting = await start_ingesting(roles, [preferred, other])
     file_id = new_file_id()
-    await preferred.stop()
-    first = await ingesting.put(file_id, b"same")
-    await preferred.start()
+    url = f"{other.url}/api/v1/files/{file_id}/content"
+    await roles.request("PUT", url, data=b"same", headers=described())
+    await roles.wait_until_indexed(ingesting.admin, file_id)
+    await ingesting.post()  # the ingester knows the keys of access tokens from now on
     if not admin_is_up:
         await ingesting.admin.stop()
 
     again = await ingesting.put(file_id, b"same")
     conflict = await ingesting.put(file_id, b"other")
+    new = await ingesting.put(new_file_id(), b"new")
 
-    assert (first.status, again.status, conflict.status) == (201, 200, 409)
-    assert again.json()["element_id"] == "se-02"
-    assert ingesting.kept("se-01") == []
+    assert (again.status, conflict.status, new.status) == (200, 409, 201)
+    assert (again.json()["element_id"], new.json()["element_id"]) == ("se-02", "se-01")
+
+
+async def test_a_retry_whose_element_is_away_is_not_stored_twice(roles: Roles) -> None:
+    preferred = await roles.start_element("se-01", element={"priority": 1})
+    other = await roles.start_element("se-02", element={"priority": 2})
+    ingesting = await start_ingesting(roles, [preferred, other])
+    file_id = new_file_id()
+    await ingesting.put(file_id, b"same")
+    await preferred.stop()
+
+    answer = await ingesting.put(file_id, b"same")
+
+    assert (answer.status, answer.problem) == (503, "unavailable")
+    assert ingesting.kept("se-02") == []
 
 
 async def test_a_large_upload_waits_for_its_invitation(roles: Roles) -> None:

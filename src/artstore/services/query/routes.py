@@ -46,7 +46,10 @@ class SearchQuery(BaseModel):
     after: Annotated[str | None, Field(max_length=4000, description="`next_after` of a page.")] = None
     sort_by: SortKey | None = None
     sort_order: SortOrder = "desc"
-    at_least: Annotated[str | None, Field(max_length=100, description="Wait for this position.")] = None
+    at_least: Annotated[
+        str | None,
+        Field(max_length=100, pattern=r"^.+:[0-9]{1,18}$", description="Wait for this `element:sequence`."),
+    ] = None
 
     def criteria(self) -> SearchCriteria:
         """The same as a body says it.
