@@ -4,7 +4,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
@@ -22,25 +22,40 @@ from artstore.core.stores.comparison import (
 MIN_INDEXED_PART: Final = 3
 """Characters of a part of a name from which the text index is asked first. Shorter ones are common."""
 
+ROW_ID: Final = "<row_id>"
+"""Stands in a test for what the ``row_id`` is called."""
+
+TEXT_TEST_COST: Final = 50
+"""Tests of columns that take as long as asking the text index about one row (45 µs with FTS5)."""
+
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Condition:
     """One thing that must hold of a file.
 
     ``sources`` are statements that yield the ``row_id``s of the files for which it holds, all of them
     together; none when no index helps. Where they are ``ordered``, each yields its newest rows first at
-    no cost. ``test`` is the same as an expression on the row ``f`` of ``files``, written so that no
-    index can serve it: which index to walk over is for the plan to decide, and an engine without
-    statistics decides badly.
+    no cost. ``test`` is the same as an expression on the row ``f`` of ``files``, or, unless it
+    ``needs_columns``, on a ``row_id`` that :meth:`test_of` names. It is written so that no index can
+    serve it: which index to walk over is for the plan to decide, and an engine without statistics
+    decides badly.
     """
 
     test: str
     parameters: Mapping[str, Parameter]
     sources: tuple[str, ...] = ()
     ordered: bool = True
+    needs_columns: bool = True
     is_text: bool = False
+    is_query: bool = False
+    is_listed: bool = False
+    test_cost: int = 1
+
+    def test_of(self, row_id: str) -> str:
+        """The test of the row whose ``row_id`` is called so."""
+        return self.test.replace(ROW_ID, row_id)
 
 
 def conditions_of(criteria: SearchCriteria, search_index: SearchIndex | None) -> list[Condition] | None:
@@ -56,7 +71,7 @@ def conditions_of(criteria: SearchCriteria, search_index: SearchIndex | None) ->
         match = _require(search_index).match_sql(criteria.text, criteria.mode)
         if match is None:
             return None
-        conditions.append(_text(*match))
+        conditions.append(replace(_text(*match), is_query=True))
     conditions += _filename(criteria, search_index)
     return conditions
 
@@ -132,9 +147,10 @@ def _attributes(criteria: SearchCriteria) -> Iterator[Condition]:
 def _value(table: str, columns: Mapping[str, str], number: int) -> Condition:
     where = " AND ".join(f"{column} = :{column}_{number}" for column in columns)
     return Condition(
-        test=f"EXISTS (SELECT 1 FROM {table} WHERE row_id = f.row_id AND {where})",
+        test=f"EXISTS (SELECT 1 FROM {table} WHERE row_id = {ROW_ID} AND {where})",
         parameters={f"{column}_{number}": value for column, value in columns.items()},
         sources=(f"SELECT row_id FROM {table} WHERE {where}",),
+        needs_columns=False,
     )
 
 
@@ -149,7 +165,7 @@ def _exact(query: str) -> Condition:
     if (file_id := _file_id(query)) is not None:
         values["file_id"] = file_id
     tests = [f"f.{column} || '' = :exact_{column}" for column in values]
-    tests.append("EXISTS (SELECT 1 FROM file_tags WHERE row_id = f.row_id AND tag = :exact_tag)")
+    tests.append(f"EXISTS (SELECT 1 FROM file_tags WHERE row_id = {ROW_ID} AND tag = :exact_tag)")
     return Condition(
         test=f"({' OR '.join(tests)})",
         parameters={f"exact_{column}": value for column, value in {**values, "tag": fold(query)}.items()},
@@ -169,10 +185,12 @@ def _file_id(text: str) -> str | None:
 
 def _text(match: str, parameters: Mapping[str, Parameter]) -> Condition:
     return Condition(
-        test=f"EXISTS (SELECT 1 FROM ({match}) AS matching WHERE matching.row_id = f.row_id)",
+        test=f"EXISTS (SELECT 1 FROM ({match}) AS matching WHERE matching.row_id = {ROW_ID})",
         parameters=parameters,
         sources=(match,),
+        needs_columns=False,
         is_text=True,
+        test_cost=TEXT_TEST_COST,
     )
 
 
@@ -184,12 +202,17 @@ def _filename(criteria: SearchCriteria, search_index: SearchIndex | None) -> Ite
     yield Condition(
         test="f.filename_folded LIKE :filename ESCAPE '!'", parameters={"filename": f"%{_escaped(part)}%"}
     )
-    # Not beside a query by text: the two would share the names of the index's parameters.
-    has_text = bool(criteria.text) and criteria.mode != "exact"
-    if search_index is not None and not has_text and len(part.strip()) >= MIN_INDEXED_PART:
+    if search_index is not None and len(part.strip()) >= MIN_INDEXED_PART:
         match = search_index.match_sql(part, "partial")
         if match is not None:
-            yield _text(*match)
+            yield _text(*_renamed(*match))
+
+
+def _renamed(match: str, parameters: Mapping[str, Parameter]) -> tuple[str, dict[str, Parameter]]:
+    """The same with other names of parameters, since a query by text has those of the index itself."""
+    return match.replace(":text_", ":name_text_"), {
+        f"name_{name}": value for name, value in parameters.items()
+    }
 
 
 def _escaped(text: str) -> str:

@@ -14,14 +14,14 @@ from typing import Final
 from artstore.core.search import SortOrder
 from artstore.core.spec import Parameter, Reader
 from artstore.core.stores.rows import integer
-from artstore.core.stores.search_conditions import Condition
+from artstore.core.stores.search_conditions import ROW_ID, Condition
 
 Statement = tuple[str, dict[str, Parameter]]
 
 ALL_FILES: Final = Condition(test="TRUE", parameters={}, sources=("SELECT row_id FROM files",))
 
-TEXT_TEST_COST: Final = 50
-"""Tests of columns that take as long as asking the text index about one row (45 µs with FTS5)."""
+MEMBERS_PER_TEST: Final = 10
+"""Rows that can be listed in the time that it takes to read one row of ``files`` (about 1 µs)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,11 @@ class Plan:
         """Whether the text index is asked: it has no order but that of creation."""
         return any(condition.is_text for condition in (self.driver, *self.tested))
 
+    @property
+    def cost(self) -> int:
+        """Of walking over all rows, in tests of columns."""
+        return self.driver_size * max((condition.test_cost for condition in self.tested), default=1)
+
     def newest(self, *, reach: int, order: SortOrder = "desc", cursor: Cursor | None = None) -> Statement:
         """The ``row_id``s of the first ``reach`` files that match, by time of creation.
 
@@ -100,39 +105,54 @@ class Plan:
 
     def walk_page(self, column: str, page: Page) -> Statement:
         """By ``column``, walking over its index: quick when the matches are many."""
-        matching = (
-            "FROM files AS f WHERE f.row_id + 0 >= :created_first AND f.row_id + 0 < :created_last"
-            + _and_tests([self.driver, *self.tested])
-        )
+        tests = _and_tests([self.driver, *self.tested], row_id="f.row_id")
+        matching = f"FROM files AS f WHERE {_in_range('f.row_id + 0')}{tests}"
         return _sorted_page(matching, self._parameters(), column, page)
 
     def candidates(self) -> Statement | None:
-        """The matches that are ranked, but for the text; ``None`` where there is nothing but a text."""
-        if self.driver.is_text:
-            is_restricted = self.tested or self.created != RowRange()
-            return self.newest(reach=self.window) if is_restricted else None
-        columns = [condition for condition in self.tested if not condition.is_text]
-        return replace(self, tested=columns).newest(reach=self.window)
+        """The rows that are ranked, if the query matches them; ``None`` where there is but the query."""
+        others = [condition for condition in (self.driver, *self.tested) if not condition.is_query]
+        if not others:
+            return None if self.created == RowRange() else self.newest(reach=self.window)
+        few = self._few()
+        if few is None:
+            return self.newest(reach=self.window)
+        tested = [condition for condition in others if condition is not few]
+        return replace(self, driver=few, tested=tested).newest(reach=self.window)
+
+    def _few(self) -> Condition | None:
+        """A condition beside the query that few files meet: cheaper to begin with than the query."""
+        if self.is_complete and not self.driver.is_query:
+            return self.driver
+        return next((each for each in self.tested if each.is_listed and not each.is_query), None)
 
     def count(self) -> Statement:
         """How many of the driver's newest rows, as many as the window holds, match."""
         newest, parameters = replace(self, tested=()).newest(reach=self.window)
-        return (
-            f"SELECT COUNT(*) AS total FROM ({newest}) AS newest CROSS JOIN files AS f"
-            f" WHERE f.row_id = newest.row_id{_and_tests(self.tested)}",
-            {**self._parameters(), **parameters},
-        )
+        matching = _matching(newest, self.tested)
+        return f"SELECT COUNT(*) AS total {matching}", {**self._parameters(), **parameters}
+
+    def some(self, *, reach: int) -> Statement:
+        """As many rows of the driver as that, in any order."""
+        parts = [
+            f"SELECT m.row_id {_matching(source, ())} AND {_in_range(self._row_id)} LIMIT :reach"
+            for source in self.driver.sources
+        ]
+        union = " UNION ".join(f"SELECT row_id FROM ({part}) AS source" for part in parts)
+        return union, {**self._parameters(), "reach": reach}
+
+    @property
+    def _row_id(self) -> str:
+        """For the sake of rows in the order of ``row_id`` SQLite leaves the index of another order."""
+        return "m.row_id" if self.driver.ordered else "m.row_id + 0"
 
     def _newest_of(self, source: str, order: SortOrder, cursor: Cursor | None) -> str:
         sign, direction = _direction(order)
-        matching = f"FROM ({source}) AS m"
-        where = "m.row_id >= :created_first AND m.row_id < :created_last"
-        if self.tested:
-            matching += " CROSS JOIN files AS f"
-            where += f" AND f.row_id = m.row_id{_and_tests(self.tested)}"
-        if cursor is not None:
-            where += f" AND m.row_id {sign} :cursor_row_id"
-        return f"SELECT m.row_id {matching} WHERE {where} ORDER BY m.row_id {direction} LIMIT :reach"
+        after = f" AND {self._row_id} {sign} :cursor_row_id" if cursor else ""
+        return (
+            f"SELECT m.row_id {_matching(source, self.tested)} AND {_in_range(self._row_id)}{after}"
+            f" ORDER BY {self._row_id} {direction} LIMIT :reach"
+        )
 
     def _parameters(self) -> dict[str, Parameter]:
         parameters: dict[str, Parameter] = {
@@ -149,41 +169,68 @@ async def make_plan(
 ) -> Plan:
     """Begin with the condition that leaves the least work. To know it, rows are counted, but not many."""
     candidates = [condition for condition in conditions if condition.sources] or [ALL_FILES]
-    plans = [
-        Plan(
-            driver=candidate,
-            tested=[condition for condition in conditions if condition is not candidate],
-            created=created,
-            window=window,
-            driver_size=window + 1,
-        )
-        for candidate in candidates
-    ]
-    sizes = await _driver_sizes(reader, plans)
+    everything = Plan(ALL_FILES, conditions, created, window, driver_size=window + 1)
+    sizes = await _sizes(reader, candidates, everything)
     usable = [
-        replace(plan, driver_size=size)
-        for plan, size in zip(plans, sizes, strict=True)
-        if plan.driver.ordered or size <= window
+        replace(everything, driver=driver, driver_size=size)
+        for driver, size in sizes.items()
+        if driver.ordered or size <= window
     ]
-    everything = replace(plans[0], driver=ALL_FILES, tested=conditions)
-    return min(usable, key=_cost, default=everything)
+    plans = [replace(plan, tested=_tested(plan, conditions, sizes)) for plan in usable]
+    return min(plans, key=lambda plan: plan.cost, default=everything)
 
 
-async def _driver_sizes(reader: Reader, plans: Sequence[Plan]) -> list[int]:
-    """Rows of each driver, counted up to one more than the window, in one statement."""
+async def _sizes(reader: Reader, candidates: Sequence[Condition], everything: Plan) -> dict[Condition, int]:
+    """Rows of each condition, counted up to one more than the window, in one statement."""
     counts: list[str] = []
     parameters: dict[str, Parameter] = {}
-    for number, plan in enumerate(plans):
-        rows, needed = replace(plan, tested=()).newest(reach=plan.window + 1)
+    for number, candidate in enumerate(candidates):
+        plan = replace(everything, driver=candidate, tested=())
+        rows, needed = plan.some(reach=plan.window + 1)
         counts.append(f"(SELECT COUNT(*) FROM ({rows}) AS counted) AS size_{number}")
         parameters.update(needed)
     row = await reader.fetch_one(f"SELECT {', '.join(counts)}", parameters)
-    return [0 if row is None else integer(row, f"size_{number}") for number in range(len(plans))]
+    return {
+        candidate: 0 if row is None else integer(row, f"size_{number}")
+        for number, candidate in enumerate(candidates)
+    }
 
 
-def _cost(plan: Plan) -> int:
-    tests_text = any(condition.is_text for condition in plan.tested)
-    return plan.driver_size * TEXT_TEST_COST if tests_text else plan.driver_size
+def _tested(plan: Plan, conditions: Sequence[Condition], sizes: Mapping[Condition, int]) -> list[Condition]:
+    """The conditions but for the driver; those that few files meet by a list of these files."""
+    return [
+        _by_list(condition) if _is_listed(condition, sizes.get(condition), plan) else condition
+        for condition in conditions
+        if condition is not plan.driver
+    ]
+
+
+def _is_listed(condition: Condition, size: int | None, plan: Plan) -> bool:
+    """Whether to list all files of a condition is quicker than to test each row of the driver."""
+    worth = plan.driver_size * condition.test_cost * MEMBERS_PER_TEST
+    return size is not None and size <= min(plan.window, worth)
+
+
+def _by_list(condition: Condition) -> Condition:
+    return replace(
+        condition,
+        test=f"{ROW_ID} + 0 IN ({' UNION ALL '.join(condition.sources)})",
+        needs_columns=False,
+        is_listed=True,
+        test_cost=1,
+    )
+
+
+def _matching(source: str, tested: Sequence[Condition]) -> str:
+    """``FROM`` and ``WHERE`` of the rows ``m`` of ``source`` that pass."""
+    tests = _and_tests(tested, row_id="m.row_id")
+    if any(condition.needs_columns for condition in tested):
+        return f"FROM ({source}) AS m CROSS JOIN files AS f WHERE f.row_id = m.row_id{tests}"
+    return f"FROM ({source}) AS m WHERE TRUE{tests}"
+
+
+def _in_range(row_id: str) -> str:
+    return f"{row_id} >= :created_first AND {row_id} < :created_last"
 
 
 def _sorted_page(matching: str, parameters: Mapping[str, Parameter], column: str, page: Page) -> Statement:
@@ -196,8 +243,8 @@ def _sorted_page(matching: str, parameters: Mapping[str, Parameter], column: str
     )
 
 
-def _and_tests(conditions: Sequence[Condition]) -> str:
-    return "".join(f" AND {condition.test}" for condition in conditions)
+def _and_tests(conditions: Sequence[Condition], *, row_id: str) -> str:
+    return "".join(f" AND {condition.test_of(row_id)}" for condition in conditions)
 
 
 def _direction(order: SortOrder) -> tuple[str, str]:
