@@ -11,7 +11,7 @@ from tests.architecture.walkthrough import matches, walkthrough
 GUIDES: Final = {
     name: page
     for name, page in pages().items()
-    if name.startswith(("docs/tutorial/", "docs/how-to/")) and page.console()
+    if name.startswith(("README.md", "docs/tutorial/", "docs/how-to/")) and page.console()
 }
 
 
