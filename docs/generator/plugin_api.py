@@ -33,23 +33,24 @@ def page() -> Iterator[str]:
     yield "# Plugin API"
     yield INTRODUCTION
     for title, module in MODULES:
-        tree = ast.parse(inspect.getsource(module))
+        source = inspect.getsource(module)
+        tree = ast.parse(source)
         yield f"## {title}"
         yield markdown(ast.get_docstring(tree) or "")
         for node, following in zip(tree.body, [*tree.body[1:], None], strict=True):
             if _name(node) in spec.__all__ or _is_hook(node):
-                yield from _public(node, following)
+                yield from _public(node, following, source)
 
 
-def _public(node: ast.stmt, following: ast.stmt | None) -> Iterator[str]:
+def _public(node: ast.stmt, following: ast.stmt | None, source: str) -> Iterator[str]:
     yield f"### `{_name(node)}`"
     match node:
         case ast.ClassDef():
-            yield from _class(node)
+            yield from _class(node, source)
         case ast.FunctionDef():
             yield from _function(node)
         case _:
-            yield f"```python\n{ast.unparse(node)}\n```"
+            yield f"```python\n{ast.get_source_segment(source, node)}\n```"
             match following:
                 case ast.Expr(value=ast.Constant(value=str(docstring))):
                     yield markdown(docstring)
@@ -57,8 +58,8 @@ def _public(node: ast.stmt, following: ast.stmt | None) -> Iterator[str]:
                     pass
 
 
-def _class(node: ast.ClassDef) -> Iterator[str]:
-    yield f"```python\n{_outline(node)}\n```"
+def _class(node: ast.ClassDef, source: str) -> Iterator[str]:
+    yield f"```python\n{_outline(node, source)}\n```"
     yield markdown(ast.get_docstring(node) or "")
     for each in node.body:
         if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and not each.name.startswith("__"):
@@ -66,10 +67,12 @@ def _class(node: ast.ClassDef) -> Iterator[str]:
             yield from _function(each)
 
 
-def _outline(node: ast.ClassDef) -> str:
+def _outline(node: ast.ClassDef, source: str) -> str:
     """The class with its fields and how it is made."""
     head = f"class {node.name}({', '.join(map(ast.unparse, node.bases))})".replace("()", "")
-    fields = [ast.unparse(each) for each in node.body if isinstance(each, ast.AnnAssign)]
+    fields = [
+        ast.get_source_segment(source, each) or "" for each in node.body if isinstance(each, ast.AnnAssign)
+    ]
     made = [
         _signature(each)
         for each in node.body

@@ -79,9 +79,9 @@ def test_the_plugin_that_is_tested_is_the_installed_one(installed: Path) -> None
 
 
 def test_the_tutorial_quotes_it_word_for_word() -> None:
-    sources = [path.read_text() for path in EXAMPLE.rglob("*") if path.suffix in (".py", ".toml")]
+    sources = [_dense(path.read_text()) for path in EXAMPLE.rglob("*") if path.suffix in (".py", ".toml")]
     quotes = [
-        block.text
+        _dense(block.text)
         for block in pages()["docs/tutorial/storage-plugin.md"].blocks
         if block.language == "python" or "[project" in block.text
     ]
@@ -89,6 +89,11 @@ def test_the_tutorial_quotes_it_word_for_word() -> None:
     assert len(quotes) > 5
     for quote in quotes:
         assert any(quote in source for source in sources), quote
+
+
+def _dense(code: str) -> str:
+    """Without white space: methods are quoted outside their class, where lines break elsewhere."""
+    return "".join(code.split())
 
 
 def _with(installed: Path) -> dict[str, str]:
