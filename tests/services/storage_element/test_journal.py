@@ -3,8 +3,6 @@
 import asyncio
 from time import monotonic
 
-import pytest
-
 from tests.services.storage_element.harness import ElementClient, StartElement
 
 
@@ -86,9 +84,11 @@ async def test_a_stop_does_not_wait_for_those_who_wait(start: StartElement) -> N
     assert monotonic() - stopped_at < 15
 
 
-@pytest.mark.parametrize("query", ["after=-1", "limit=0", "limit=1001", "wait=31", "wait=-1", "since=1"])
-async def test_a_wrong_question_is_refused(element: ElementClient, query: str) -> None:
-    answer = await element.request("GET", f"/api/v1/journal?{query}")
+async def test_a_wrong_question_is_refused(element: ElementClient) -> None:
+    questions = ["after=-1", "limit=0", "limit=1001", "wait=31", "wait=-1", "since=1"]
 
-    assert answer.status == 400
-    assert answer.json()["errors"][0]["path"] == query.partition("=")[0]
+    answers = [await element.request("GET", f"/api/v1/journal?{question}") for question in questions]
+
+    assert [answer.status for answer in answers] == [400] * len(questions)
+    named = [answer.json()["errors"][0]["path"] for answer in answers]
+    assert named == [question.partition("=")[0] for question in questions]
