@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Final
-from uuid import uuid4
 
+from artstore.core.ids import new_file_id
 from benchmarks.processes import cpu_seconds
 
 MIB: Final = 1024 * 1024
 BUFFER_SIZE: Final = MIB
 TIMEOUT: Final = 60.0
 ID: Final = b"{id}"
-"""In the head of a request: replaced by another UUID each time."""
+"""In the head of a request: replaced by a new file id each time."""
 
 _CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 # Bytes that no layer below could compress or deduplicate.
@@ -130,7 +130,7 @@ class _Client:
             self.latencies.append(now - before)
 
     def _exchange(self, request: Request) -> None:
-        head = request.head.replace(ID, str(uuid4()).encode()) if ID in request.head else request.head
+        head = request.head.replace(ID, str(new_file_id()).encode()) if ID in request.head else request.head
         if request.body_size <= MIB:
             self._socket.sendall(head + (request.body or _BLOCK[: request.body_size]))
         else:

@@ -91,5 +91,6 @@ class SecretsChain:
                 return (await self.require(table["secret"])).text()
             return {key: await self._resolve(item) for key, item in table.items()}
         if isinstance(value, list):
-            return [await self._resolve(item) for item in cast("list[Any]", value)]
+            items: list[Any] = value
+            return [await self._resolve(item) for item in items]
         return value

@@ -217,7 +217,7 @@ async def test_a_key_that_another_process_retires_does_not_sign_any_more(
 
 
 async def signs(admin: AdminClient, kid: str) -> bool:
-    return claims_of(await admin.token(admin.credentials()), part=0)["kid"] == kid
+    return bool(claims_of(await admin.token(admin.credentials()), part=0)["kid"] == kid)
 
 
 async def is_withdrawn(admin: AdminClient, kid: str) -> bool:

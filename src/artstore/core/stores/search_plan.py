@@ -117,7 +117,7 @@ class Plan:
         few = self._few()
         if few is None:
             return self.newest(reach=self.window)
-        tested = [condition for condition in others if condition is not few]
+        tested = []
         return replace(self, driver=few, tested=tested).newest(reach=self.window)
 
     def _few(self) -> Condition | None:
