@@ -117,7 +117,7 @@ class Plan:
         few = self._few()
         if few is None:
             return self.newest(reach=self.window)
-        tested = []
+        tested = [condition for condition in others if condition is not few]
         return replace(self, driver=few, tested=tested).newest(reach=self.window)
 
     def _few(self) -> Condition | None:
