@@ -7,10 +7,11 @@ from typing import Final
 import pytest
 from aiohttp import ClientError, ClientPayloadError, ClientSession
 
+from artstore.core.ids import new_file_id
 from tests.faults import fault_proxy
 from tests.services.admin.harness import eventually
 from tests.services.query.harness import Querying, start_querying
-from tests.services.roles import Roles
+from tests.services.roles import Roles, described
 
 MIB: Final = 1024 * 1024
 LARGE: Final = 20 * MIB
@@ -48,6 +49,23 @@ async def test_an_element_that_is_not_registered_any_more_is_named(querying: Que
 
     assert (answer.status, answer.problem) == (503, "unavailable")
     assert "se-01, which is not registered" in answer.json()["detail"]
+
+
+async def test_a_file_that_is_elsewhere_now_is_found_again(roles: Roles) -> None:
+    querying = await start_querying(roles)
+    other = await roles.start_element("se-02")
+    await roles.request("POST", f"{querying.admin.url}/api/v1/storage-elements", json={"url": other.url})
+    file = await querying.stored(b"content")
+    await querying.download(file["file_id"])
+    url = f"{other.url}/api/v1/files/{file['file_id']}/content"
+    await roles.request("PUT", url, data=b"content", headers=described())
+    await querying.element.stop()
+    await querying.sql("UPDATE files SET element_id = 'se-02'")
+
+    first = await querying.download(file["file_id"])
+    second = await querying.download(file["file_id"])
+
+    assert (first.status, second.status) == (503, 200)
 
 
 async def test_an_element_that_moved_is_found_again(roles: Roles) -> None:
@@ -180,13 +198,12 @@ async def test_query_may_start_before_there_is_an_index(tmp_path: Path) -> None:
 
 
 async def test_requests_are_refused_while_there_is_no_index(roles: Roles) -> None:
-    admin = await roles.start("admin")
-    token = await roles.token()
-    await admin.stop()
-    for file in roles.data.glob("index.db*"):
-        file.unlink()
-    admin_without_index = await roles.start("query")
+    querying = await start_querying(roles, metadata={"type": "sqlite", "path": "another.db"})
 
-    answer = await roles.request("POST", f"{admin_without_index.url}/api/v1/search", json={}, token=token)
+    search = await querying.search()
+    metadata = await querying.get(f"/api/v1/files/{new_file_id()}")
+    content = await querying.download(new_file_id())
 
-    assert (answer.status, answer.problem) == (503, "unavailable")
+    for answer in (search, metadata, content):
+        assert (answer.status, answer.problem) == (503, "unavailable")
+        assert "the index is not there yet" in answer.json()["detail"]

@@ -30,6 +30,11 @@ class _Message:
     before: bytes = b""
     after: bytes = b""
 
+    @property
+    def is_raw(self) -> bool:
+        """Whether the body is the content and nothing else."""
+        return not (self.before or self.after)
+
 
 class Delivery:
     """Speaks to elements. ``patience`` is in seconds that one may take without accepting a byte."""
@@ -68,9 +73,8 @@ class Delivery:
     async def _stream(self, message: _Message, content: StreamedContent) -> Delivered:
         """Nothing is taken from the client before the element asks for it (RFC 9110 section 10.1.1)."""
         headers = {**message.headers, hdrs.EXPECT: "100-continue"}
-        if content.size is not None:
-            size = len(message.before) + content.size + len(message.after)
-            headers[hdrs.CONTENT_LENGTH] = str(size)
+        if content.size is not None and message.is_raw:
+            headers[hdrs.CONTENT_LENGTH] = str(content.size)
         try:
             async with (
                 asyncio.timeout(self._patience) as watchdog,
