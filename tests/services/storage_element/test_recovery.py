@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from artstore.core.spec import InsufficientStorageError
-from artstore.services.storage_element import opening
+from artstore.services.storage_element import catalog_writer, opening
 from tests.services.storage_element.faulty_storage import Fault, Faults, down
 from tests.services.storage_element.harness import CATALOG_PATH, ElementClient, StartElement, in_catalog
 
@@ -73,12 +73,12 @@ async def test_what_could_not_be_settled_is_settled_before_the_next_upload(
         pending = await element.metric(PENDING)
         faults.heal()
 
-        answer = await element.put(b"data", file_id=FILE_ID)
+        answer = await element.put(b"data", file_id=FILE_ID, name="again")
 
         assert still_down.status == 503
         assert pending == 1
         assert answer.status == 201
-        assert len(element.data_files()) == 2
+        assert [path.name.partition("_")[0] for path in element.data_files()] == ["again", "again"]
 
 
 @pytest.mark.usefixtures("frequent_upkeep")
@@ -214,6 +214,20 @@ async def test_a_deletion_that_reached_its_tombstone_is_finished_at_start(
         assert not data.exists()
         assert await element.file_ids() == []
         assert await element.metric("artstore_element_wal_recovered_total") == 1
+
+
+async def test_the_log_of_what_is_finished_does_not_grow_for_ever(
+    start: StartElement, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog_writer, "KEPT_INTENTS", 2)
+    async with start() as element:
+        for _ in range(10):
+            await element.stored(b"data")
+
+    with closing(sqlite3.connect(tmp_path / CATALOG_PATH)) as catalog:
+        (rows,) = catalog.execute("SELECT COUNT(*) FROM catalog_wal").fetchone()
+
+    assert 2 <= rows <= 4
 
 
 async def test_recovering_twice_changes_nothing(start: StartElement, tmp_path: Path) -> None:
