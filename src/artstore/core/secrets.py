@@ -2,7 +2,7 @@
 
 import secrets as randomness
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from artstore.core.config import PluginSection
 from artstore.core.spec import (
@@ -90,7 +90,10 @@ class SecretsChain:
             if table.keys() == {"secret"}:
                 return (await self.require(table["secret"])).text()
             return {key: await self._resolve(item) for key, item in table.items()}
-        if isinstance(value, list):
-            items: list[Any] = value
-            return [await self._resolve(item) for item in items]
+        if _is_list(value):
+            return [await self._resolve(item) for item in value]
         return value
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
