@@ -86,7 +86,7 @@ async def test_what_is_stored_during_one_registration_is_registered_with_the_nex
     requests = await roles.metric(admin, "artstore_http_requests_total", route="/api/v1/files", method="POST")
     assert [answer.status for answer in answers] == [201] * 30
     assert [each.status for each in found] == [200] * 30
-    assert requests < 15
+    assert requests < 8
 
 
 async def test_an_ingester_that_never_saw_admin_says_so(roles: Roles) -> None:
