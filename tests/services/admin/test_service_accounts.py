@@ -174,15 +174,22 @@ async def test_a_narrowed_token_cannot_give_what_its_account_has(admin: AdminCli
     assert answer.status == 403
 
 
-async def test_nobody_takes_over_a_mightier_account_by_its_secret(admin: AdminClient) -> None:
+async def test_nobody_touches_a_mightier_account(admin: AdminClient) -> None:
     mighty = await admin.create_account("mighty", role="ADMIN")
     manager = await admin.create_account("manager", role="READONLY", scopes=["accounts:write"])
     token = await admin.token(credentials_of(manager))
 
-    answer = await admin.request("POST", f"{ACCOUNTS}/{mighty['id']}/rotate-secret", token=token, json={})
+    for account in (mighty, await named(admin, "administrator"), await named(admin, "ingester")):
+        path = f"{ACCOUNTS}/{account['id']}"
+        assert (await admin.request("POST", f"{path}/rotate-secret", token=token, json={})).status == 403
+        assert (await admin.request("DELETE", path, token=token)).status == 403
 
-    assert answer.status == 403
-    assert (await admin.ask_token(credentials_of(mighty))).status == 200
+    for credentials in (
+        credentials_of(mighty),
+        admin.credentials("administrator"),
+        admin.credentials("ingester"),
+    ):
+        assert (await admin.ask_token(credentials)).status == 200
 
 
 async def test_accounts_are_listed_by_name_in_slices(admin: AdminClient) -> None:

@@ -50,9 +50,9 @@ class LeasedJob:
             try:
                 await self._attempt()
             except* ArtStoreError as group:
-                self._note(str(group.exceptions[0]))
+                self._note(str(_first(group)))
             except* Exception as group:
-                self._note(type(group.exceptions[0]).__name__, error=group)
+                self._note(type(_first(group)).__name__, error=group)
             await asyncio.sleep(ATTEMPT_INTERVAL)
 
     async def _attempt(self) -> None:
@@ -85,3 +85,9 @@ class LeasedJob:
         if reason != self._failure:
             _log.warning("job_failed", job=self._name, reason=reason, exc_info=error)
         self._failure = reason
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    """Groups of tasks lie within each other, and so do their exceptions."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -122,7 +122,7 @@ async def get_service_account(request: web.Request, path: AccountPath) -> Accoun
 
 async def delete_service_account(request: web.Request, path: AccountPath) -> None:
     """Delete a service account. Tokens that it has end with their lifetime."""
-    await request.app[ADMIN].accounts.delete(path.account_id)
+    await request.app[ADMIN].accounts.delete(path.account_id, held_scopes=request[PRINCIPAL].scopes)
 
 
 async def rotate_secret(request: web.Request, path: AccountPath, body: SecretRotation) -> web.Response:

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from artstore.core.attribute_fields import Description
-from artstore.core.scopes import SCOPES, AccountRole, scopes_of
+from artstore.core.scopes import ROLE_SCOPES, SCOPES, AccountRole, scopes_of
 from artstore.core.secrets import SecretsChain
 from artstore.core.spec import AlreadyExistsError, ArtStoreError, ForbiddenError
 from artstore.core.stores.accounts import AccountsStore, AccountStatus, ServiceAccount
@@ -206,16 +206,17 @@ class ServiceAccounts:
         """
         return _view(await self._store.get(str(account_id)))
 
-    async def delete(self, account_id: uuid.UUID) -> None:
+    async def delete(self, account_id: uuid.UUID, *, held_scopes: Set[str]) -> None:
         """Delete an account: it gets no more tokens; those it has end with their lifetime.
 
         Raises:
             NotFoundError: there is none, or it is deleted.
-            ForbiddenError: ArtStore itself needs it.
+            ForbiddenError: ArtStore itself needs it, or it may do more than whoever asks.
         """
         account = await self._store.get(str(account_id))
         if account.is_system:
             raise ForbiddenError(f"service account {account.name} is one of ArtStore's own: it stays")
+        _require_held(granted_scopes(account), held_scopes)
         await self._store.delete(account.id, at=datetime.now(UTC))
 
     async def rotate_secret(
@@ -225,16 +226,16 @@ class ServiceAccounts:
 
         Raises:
             NotFoundError: there is none, or it is deleted.
-            ForbiddenError: with the secret, somebody would be allowed more than now.
+            ForbiddenError: it may do more than whoever asks.
             UnsupportedError: it is a system account, and its secret is kept where it cannot be written.
         """
         account = await self._store.get(str(account_id))
+        _require_held(_grantable(account), held_scopes)
         secret = self._client_secrets.new()
         if account.is_system:
             # The kept one changes first: it is what holds if this is interrupted (see bootstrap).
             await self._chain.replace(secret_name(account.name), credentials_text(account.client_id, secret))
             return _with_secret(await self._replace_secret(account, secret, rotation), None)
-        _require_held(granted_scopes(account), held_scopes)
         return _with_secret(await self._replace_secret(account, secret, rotation), secret)
 
     async def count(self) -> None:
@@ -265,9 +266,16 @@ def new_client_id(name: str, environment: AccountEnvironment) -> str:
     return f"sa_{environment}_{safe}_{randomness.token_hex(4)}"
 
 
-def _require_held(wanted: Set[str], held: Set[str]) -> None:
-    if excess := sorted(wanted - held):
-        raise ForbiddenError(f"nobody can give away scopes that they do not have: {' '.join(excess)}")
+def _require_held(scopes: Set[str], held: Set[str]) -> None:
+    """Nobody makes, changes or ends an account that may do more than they may."""
+    if excess := sorted(scopes - held):
+        raise ForbiddenError(f"this needs scopes that the access token does not have: {' '.join(excess)}")
+
+
+def _grantable(account: ServiceAccount) -> frozenset[str]:
+    """What somebody could have of the account's scopes; the rest is for ArtStore's own roles alone."""
+    scopes = granted_scopes(account)
+    return scopes & ROLE_SCOPES["ADMIN"] if account.is_system else scopes
 
 
 def _expiry(now: datetime, *, days: int) -> datetime | None:
