@@ -23,7 +23,7 @@ check: $(VENV)/.check ## format, lint, types, layers
 	$(BIN)/ruff check
 	$(BIN)/mypy src tests benchmarks
 	$(BIN)/mypy examples/artstore-storage-memory
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.test ## what is promised about speed, side by side with a limit or a peer
