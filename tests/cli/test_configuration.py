@@ -99,3 +99,18 @@ def test_plugins_are_listed_with_those_that_are_enabled(config: Path) -> None:
     enabled = {plugin["name"]: plugin["enabled"] for plugin in json.loads(completed.stdout)}
     assert enabled["storage_local"]
     assert enabled["metadata_sqlite"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["put"], "Missing argument 'PATH…'"),
+        (["put", "x", "--jobs", "100"], "--jobs"),
+        (["up", "--base-prot", "1"], "--base-prot"),
+        (["gte", "1"], "gte"),
+    ],
+)
+def test_a_wrong_use_of_the_command_line_is_one_line(arguments: list[str], told: str) -> None:
+    completed = run_artstore(*arguments, check=False)
+
+    assert told in failure(completed, code=2)

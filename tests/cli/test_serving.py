@@ -34,7 +34,17 @@ def test_a_port_that_is_taken_is_told_and_harms_nobody(cluster: Cluster, tmp_pat
         [line] = [line for line in completed.stderr.splitlines() if line.startswith("error: ")]
         assert f"admin cannot listen on 127.0.0.1:{port}" in line
         assert "Traceback" not in completed.stderr
+    assert not (tmp_path / "other" / "index.db").exists()
     cluster.command("ls")
+
+
+def test_a_host_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    environment = {"ARTSTORE__ADMIN__HOST": "nowhere.invalid"}
+
+    completed = run_artstore("up", "--data", str(tmp_path / "data"), environment=environment, check=False)
+
+    assert completed.returncode == 2
+    assert "admin cannot listen on nowhere.invalid:8000" in completed.stderr.splitlines()[-1]
 
 
 def test_a_failed_start_leaves_the_address_of_the_running_cluster(cluster: Cluster) -> None:

@@ -19,7 +19,9 @@ from artstore.services.admin.service_accounts import (
     SecretRotation,
 )
 
-app: Final = typer.Typer(no_args_is_help=True, help="Create, list, rotate and delete service accounts.")
+app: Final = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Create, list, rotate and delete service accounts."
+)
 
 PATH: Final = "/api/v1/service-accounts"
 PAGE_SIZE: Final = 1000

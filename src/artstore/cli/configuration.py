@@ -14,7 +14,9 @@ from artstore.core.config import Settings, read_settings
 from artstore.core.registry import KINDS, SECRETS, Registry, installed_plugins
 from artstore.core.spec import PluginError
 
-app: Final = typer.Typer(no_args_is_help=True, help="Check, show and describe the configuration.")
+app: Final = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Check, show and describe the configuration."
+)
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="Configuration file.")]
 DEFAULT_CONFIG: Final = DEFAULT_DATA / CONFIG_NAME

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from artstore import __version__
 from artstore.core.spec import ArtStoreError, ConfigurationError
@@ -66,7 +67,11 @@ app: Final = typer.Typer(
 def main() -> None:
     """Run one command. A failure is one line on standard error and a non-zero exit, never a traceback."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except TyperException as error:
+        # Help that was asked for by giving no arguments is printed already, and leaves no message.
+        message = error.format_message()
+        _fail(message, code=2) if message else sys.exit(2)
     except ConfigurationError as error:
         _fail(str(error), code=2)
     except ArtStoreError as error:

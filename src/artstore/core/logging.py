@@ -44,6 +44,7 @@ def configure_logging(*, log_format: LogFormat = "auto", level: LogLevel = "info
     root.setLevel(level.upper())
     # Each request is logged once, by our own access log.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def get_logger(name: str, **facts: Any) -> Logger:

@@ -1,9 +1,11 @@
 """Runs applications until a signal comes, then lets running requests finish."""
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+import socket
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,11 +48,12 @@ async def serve(
     """
     async with AsyncExitStack() as stack:
         stopping = stack.enter_context(_StopSignal())
-        for listener in listeners:
-            runner = _runner(listener)
-            stack.push_async_callback(_stop, runner, listener, settings)
-            await runner.setup()
-            await _listen(runner, listener)
+        # Every address is taken before anything is opened: a second start must not touch the first's data.
+        bound = [await _bind(listener, stack) for listener in listeners]
+        for running in bound:
+            stack.push_async_callback(_stop, running, settings)
+            await running.runner.setup()
+            await running.start()
         if on_ready is not None:
             on_ready()
         await stopping.wait()
@@ -59,17 +62,73 @@ async def serve(
             listener.app[STOPPING].set()
 
 
-async def _stop(runner: web.AppRunner, listener: Listener, settings: ServerSettings) -> None:
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """A listener that has its address, and does not listen there before it is started."""
+
+    listener: Listener
+    runner: web.AppRunner
+    server: asyncio.Server
+
+    async def start(self) -> None:
+        with _naming(self.listener):
+            await self.server.start_serving()
+        _log.info(
+            "role_started", role=self.listener.role, address=f"{self.listener.host}:{self.listener.port}"
+        )
+
+
+async def _bind(listener: Listener, stack: AsyncExitStack) -> _Bound:
+    runner = _runner(listener)
+
+    def answer() -> asyncio.Protocol:
+        # The runner has its server only once it is set up.
+        server = runner.server
+        assert server is not None
+        return server()
+
+    with _naming(listener):
+        server = await asyncio.get_running_loop().create_server(
+            answer,
+            listener.host,
+            listener.port,
+            backlog=1024,
+            reuse_port=listener.reuse_port or None,
+            start_serving=False,
+        )
+    stack.callback(server.close)
+    return _Bound(listener, runner, server)
+
+
+@contextmanager
+def _naming(listener: Listener) -> Generator[None, None, None]:
+    """Say which role and address an error of the socket is about."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"{listener.role} cannot listen on {listener.host}:{listener.port}: {_reason(error)}; "
+            f"stop what uses it or choose another port"
+        ) from error
+
+
+def _reason(error: OSError) -> str:
+    """What went wrong, without the address, which asyncio repeats in its message."""
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
+
+
+async def _stop(running: _Bound, settings: ServerSettings) -> None:
     """Refuse connections, wait for running requests, close.
 
     The waiting is ours: aiohttp, when it shuts down, drops the rest of every body that is coming in.
     """
-    for site in list(runner.sites):
-        await site.stop()
+    running.server.close()
     with suppress(TimeoutError):
         async with asyncio.timeout(settings.shutdown_timeout):
-            await listener.app[RUNNING].wait_for_end()
-    await runner.cleanup()
+            await running.listener.app[RUNNING].wait_for_end()
+    await running.runner.cleanup()
 
 
 class _StopSignal:
@@ -101,17 +160,3 @@ def _runner(listener: Listener) -> web.AppRunner:
         max_field_size=MAX_HEADER_SIZE,
         auto_decompress=False,
     )
-
-
-async def _listen(runner: web.AppRunner, listener: Listener) -> None:
-    site = web.TCPSite(
-        runner, listener.host, listener.port, backlog=1024, reuse_port=listener.reuse_port or None
-    )
-    try:
-        await site.start()
-    except OSError as error:
-        raise ConfigurationError(
-            f"{listener.role} cannot listen on {listener.host}:{listener.port}: {error.strerror or error}; "
-            f"stop what uses it or choose another port"
-        ) from error
-    _log.info("role_started", role=listener.role, address=f"{listener.host}:{listener.port}")
