@@ -15,7 +15,7 @@ up: $(VENV)/.run ## start all four roles on $(DATA)
 
 test: $(VENV)/.test ## the whole suite
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report= $(ARGS)
 	$(BIN)/coverage report --skip-covered --skip-empty
 
 check: $(VENV)/.check ## format, lint, types, layers

@@ -149,7 +149,7 @@ def _linked_pages(page: Page) -> Iterator[str]:
 
 def _calls(command: str, program: str) -> Iterator[list[str]]:
     """The arguments of every call of ``program`` in a line that is typed into a shell."""
-    for call in re.finditer(rf"(?:^|[|;&(] *|\bdo |= *){program}(?= |$)([^|;&)<>]*)", command):
+    for call in re.finditer(rf"(?:^|[|;&(] *|\bdo |= *){program}(?= |$)([^|;&()<>]*)", command):
         yield shlex.split(call[1], comments=True)
 
 

@@ -32,8 +32,6 @@ def test_no_answer_is_undocumented_and_none_is_500(cluster: Cluster, role: str) 
             "--phases=coverage,fuzzing",
             "--generation-database=none",
             "--no-color",
-            # The journal is a long poll, which waits on purpose: the others go on meanwhile.
-            "--workers=4",
         ],
         capture_output=True,
         text=True,

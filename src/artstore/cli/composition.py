@@ -13,11 +13,15 @@ from artstore.core.client.roles import RoleClient, open_role_client
 from artstore.core.client.tokens import ClientCredentials
 from artstore.core.config import PluginSection, RoleName, Settings
 from artstore.core.keys import AUTHENTICATOR, CACHE, CATALOG, CLIENT, DATABASE, METRICS, SECRETS, STORAGE
+from artstore.core.logging import get_logger
 from artstore.core.registry import Kind, Registry
-from artstore.core.spec import UnavailableError
+from artstore.core.secrets import SecretsChain
+from artstore.core.spec import ArtStoreError, UnavailableError
 from artstore.services import admin, ingester, query, storage_element
 
 T = TypeVar("T")
+
+_log: Final = get_logger("client")
 
 ROLES: Final[Mapping[RoleName, Role]] = {
     "admin": admin.ROLE,
@@ -78,15 +82,26 @@ def _plugin(registry: Registry, kind: Kind[T], section: PluginSection) -> Open:
 
 def _client(role: RoleName, settings: Settings) -> Open:
     def opened(app: web.Application) -> AbstractAsyncContextManager[RoleClient]:
-        async def credentials() -> ClientCredentials:
-            name = f"client-{role}"
-            value = await app[SECRETS].get(name)
-            if value is None:
-                raise UnavailableError(f"secret {name} is not there yet; admin makes it at its first start")
-            return ClientCredentials.parse(value.text())
-
         return open_role_client(
-            token_url=f"{settings.url('admin')}/api/v1/auth/token", credentials=credentials
+            token_url=f"{settings.url('admin')}/api/v1/auth/token",
+            credentials=lambda: role_credentials(role, app[SECRETS]),
         )
 
     return opened
+
+
+async def role_credentials(role: RoleName, secrets: SecretsChain) -> ClientCredentials:
+    """With which ``role`` calls others.
+
+    Raises:
+        UnavailableError: they are not there yet, or cannot be used. Why is told to the operator; whoever
+            calls the role need not know where its secrets are.
+    """
+    name = f"client-{role}"
+    try:
+        if (value := await secrets.get(name)) is not None:
+            return ClientCredentials.parse(value.text())
+    except (ValueError, ArtStoreError) as error:
+        _log.error("credentials_unusable", secret=name, reason=str(error))
+        raise UnavailableError("our own credentials cannot be used") from error
+    raise UnavailableError(f"secret {name} is not there yet; admin makes it at its first start")

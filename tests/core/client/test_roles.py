@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from artstore.core.client.roles import RoleClient, open_role_client
 from artstore.core.client.tokens import ClientCredentials
 from artstore.core.http.problems import RemoteError
-from artstore.core.spec import ConfigurationError, UnavailableError, UpstreamError
+from artstore.core.spec import UnavailableError, UpstreamError
 
 
 class Thing(BaseModel):
@@ -246,18 +246,6 @@ async def test_nobody_there_is_unavailable(peer: Peer, client: RoleClient) -> No
 
     with pytest.raises(UnavailableError):
         await client.get(url, Thing)
-
-
-@pytest.mark.parametrize("error", [ValueError("no"), ConfigurationError("/secrets/x is readable by all")])
-async def test_why_credentials_cannot_be_used_is_for_the_operator_alone(peer: Peer, error: Exception) -> None:
-    async def credentials() -> ClientCredentials:
-        raise error
-
-    async with open_role_client(token_url=peer.url("/token"), credentials=credentials) as client:
-        with pytest.raises(UnavailableError) as raised:
-            await client.get(peer.url("/thing"), Thing)
-
-    assert raised.value.detail == "our own credentials cannot be used"
 
 
 def test_credentials_are_one_line_and_never_printed() -> None:

@@ -9,14 +9,12 @@ from typing import Final
 from aiohttp import ClientError, ClientSession, ClientTimeout, encode_basic_auth
 from pydantic import BaseModel, ValidationError
 
-from artstore.core.logging import get_logger
-from artstore.core.spec import ConfigurationError, UnavailableError, UpstreamError
+from artstore.core.spec import UnavailableError, UpstreamError
 
 # Of the lifetime, kept as a margin before expiry, but at most five minutes (design: security.md).
 _MARGIN_FRACTION: Final = 0.2
 _MARGIN_LIMIT: Final = 300.0
 _TIMEOUT: Final = ClientTimeout(total=10)
-_log: Final = get_logger("client")
 
 
 class TokenAnswer(BaseModel):
@@ -108,7 +106,7 @@ class TokenSource:
 
     async def _fetch(self) -> _Token:
         started = time.monotonic()
-        credentials = await self._read_credentials()
+        credentials = await self._credentials()
         headers = {"Authorization": encode_basic_auth(credentials.client_id, credentials.client_secret)}
         form = {"grant_type": "client_credentials"}
         try:
@@ -126,14 +124,6 @@ class TokenSource:
             raise UpstreamError(f"the token endpoint refused our credentials ({response.status})")
         self._token = _parse(body, started)
         return self._token
-
-    async def _read_credentials(self) -> ClientCredentials:
-        try:
-            return await self._credentials()
-        except (ValueError, ConfigurationError) as error:
-            # The operator is told why; whoever calls us need not know where our secrets are.
-            _log.error("credentials_unusable", reason=str(error))
-            raise UnavailableError("our own credentials cannot be used") from error
 
 
 def _parse(body: bytes, started: float) -> _Token:
