@@ -16,7 +16,7 @@ from artstore.core.keys import AUTHENTICATOR, CACHE, CATALOG, CLIENT, DATABASE, 
 from artstore.core.logging import get_logger
 from artstore.core.registry import Kind, Registry
 from artstore.core.secrets import SecretsChain
-from artstore.core.spec import ArtStoreError, UnavailableError
+from artstore.core.spec import ArtStoreError, ConfigurationError, UnavailableError
 from artstore.services import admin, ingester, query, storage_element
 
 T = TypeVar("T")
@@ -101,7 +101,7 @@ async def role_credentials(role: RoleName, secrets: SecretsChain) -> ClientCrede
     try:
         if (value := await secrets.get(name)) is not None:
             return ClientCredentials.parse(value.text())
-    except (ValueError, ArtStoreError) as error:
+    except (ValueError, ArtStoreError, ConfigurationError) as error:
         _log.error("credentials_unusable", secret=name, reason=str(error))
         raise UnavailableError("our own credentials cannot be used") from error
     raise UnavailableError(f"secret {name} is not there yet; admin makes it at its first start")

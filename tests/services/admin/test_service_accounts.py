@@ -363,9 +363,9 @@ async def test_a_rotation_that_makes_no_sense_is_refused(admin: AdminClient, fie
     [
         ("GET", ACCOUNTS, "accounts:read"),
         ("POST", ACCOUNTS, "accounts:write"),
-        ("GET", f"{ACCOUNTS}/{uuid.uuid4()}", "accounts:read"),
-        ("DELETE", f"{ACCOUNTS}/{uuid.uuid4()}", "accounts:write"),
-        ("POST", f"{ACCOUNTS}/{uuid.uuid4()}/rotate-secret", "accounts:write"),
+        ("GET", f"{ACCOUNTS}/{uuid.UUID(int=1)}", "accounts:read"),
+        ("DELETE", f"{ACCOUNTS}/{uuid.UUID(int=1)}", "accounts:write"),
+        ("POST", f"{ACCOUNTS}/{uuid.UUID(int=1)}/rotate-secret", "accounts:write"),
     ],
 )
 async def test_each_operation_needs_its_scope(admin: AdminClient, method: str, path: str, scope: str) -> None:
