@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import http.client
+import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from urllib.parse import quote, urlsplit
@@ -10,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from artstore.core.config import RoleName
 from tests.cluster import Answer
 from tests.e2e.roles import SeparateRoles, running_roles
 
@@ -96,6 +99,34 @@ def test_an_unusual_name_comes_back_as_it_was(roles: SeparateRoles, name: str) -
     downloaded = _download(roles, file_id)
     assert downloaded.body == content
     assert f"filename*=UTF-8''{quote(name, safe='')}" in downloaded.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "detail"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00", "this is not a request"),
+        (b"GET /?q=" + b"s" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", "is longer than 16384 bytes"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX-A: " + b"s" * 20_000 + b"\r\n\r\n", "is longer than 16384 bytes"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: s\r\n\r\n", "this is not a request"),
+    ],
+    ids=["tls", "line", "header", "length"],
+)
+@pytest.mark.parametrize("role", ["admin", "element", "ingester", "query"])
+def test_what_is_not_http_is_a_problem_too(
+    roles: SeparateRoles, role: RoleName, sent: bytes, detail: str
+) -> None:
+    host, port = str(urlsplit(roles.url(role)).netloc).split(":")
+
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
+        connection.sendall(sent)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        problem = json.loads(response.read())
+
+    assert response.status == 400
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert detail in problem["detail"]
+    assert "sss" not in str(problem)
 
 
 def _headers(roles: SeparateRoles, name: str) -> dict[str, str]:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
-from aiohttp import ClientConnectionError, ClientSession, encode_basic_auth, web
+from aiohttp import ClientConnectionError, ClientSession, encode_basic_auth
 
 from artstore.cli.composition import make_app
 from artstore.core.config import RoleName, Settings
 from artstore.core.keys import STOPPING
-from artstore.core.server import MAX_HEADER_SIZE, READ_BUFFER
+from artstore.core.server import Listener, bound
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
 from tests.cluster import artstore
 from tests.services.admin.harness import Port, eventually
@@ -39,18 +39,11 @@ class RoleServer:
         """Listen, with other settings if they are given."""
         self.settings = settings or self.settings
         app = await asyncio.to_thread(make_app, self.role, self.settings)  # finding plugins reads the disk
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            shutdown_timeout=1,
-            read_bufsize=READ_BUFFER,
-            max_field_size=MAX_HEADER_SIZE,
-            auto_decompress=False,
-        )
-        self._running.push_async_callback(runner.cleanup)
+        listener = Listener(self.role, app, "127.0.0.1", self.settings.port(self.role))
+        server = await self._running.enter_async_context(bound(listener))
+        self._running.push_async_callback(server.stop, grace_period=1)
         self._running.callback(app[STOPPING].set)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", self.settings.port(self.role)).start()
+        await server.start()
         return self
 
     async def stop(self) -> None:

@@ -4,21 +4,19 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
 from artstore.core.config import RoleName, ServerSettings
+from artstore.core.http.protocol import HANDLER_OPTIONS, Protocol
 from artstore.core.keys import RUNNING, STOPPING
 from artstore.core.logging import get_logger
 from artstore.core.spec import ConfigurationError
 
-READ_BUFFER: Final = 256 * 1024
-MAX_HEADER_SIZE: Final = 16 * 1024
-"""Bytes of one request header: ``Artstore-Attributes`` may have 8 KiB, an access token a few."""
 ANSWER_TIMEOUT: Final = 2.0
 """Seconds in which answers go out whose requests have ended, and others are broken off."""
 _log = get_logger("server")
@@ -49,11 +47,10 @@ async def serve(
     async with AsyncExitStack() as stack:
         stopping = stack.enter_context(_StopSignal())
         # Every address is taken before anything is opened: a second start must not touch the first's data.
-        bound = [await _bind(listener, stack) for listener in listeners]
-        for running in bound:
-            stack.push_async_callback(_stop, running, settings)
-            await running.runner.setup()
-            await running.start()
+        servers = [await stack.enter_async_context(bound(listener)) for listener in listeners]
+        for server in servers:
+            stack.push_async_callback(server.stop, grace_period=settings.shutdown_timeout)
+            await server.start()
         if on_ready is not None:
             on_ready()
         await stopping.wait()
@@ -62,42 +59,69 @@ async def serve(
             listener.app[STOPPING].set()
 
 
-@dataclass(frozen=True, slots=True)
-class _Bound:
-    """A listener that has its address, and does not listen there before it is started."""
+class AppServer:
+    """An application that has its address."""
 
-    listener: Listener
-    runner: web.AppRunner
-    server: asyncio.Server
+    def __init__(self, listener: Listener, runner: web.AppRunner, server: asyncio.Server) -> None:
+        self._listener = listener
+        self._runner = runner
+        self._server = server
+
+    @property
+    def port(self) -> int:
+        """The port, also where the kernel chose it."""
+        return int(self._server.sockets[0].getsockname()[1])
 
     async def start(self) -> None:
-        with _naming(self.listener):
-            await self.server.start_serving()
-        _log.info(
-            "role_started", role=self.listener.role, address=f"{self.listener.host}:{self.listener.port}"
-        )
+        """Open the application's resources, then listen.
+
+        Raises:
+            ConfigurationError: a resource cannot be opened, or somebody else listens by now.
+        """
+        await self._runner.setup()
+        with _naming(self._listener):
+            await self._server.start_serving()
+        _log.info("role_started", role=self._listener.role, address=f"{self._listener.host}:{self.port}")
+
+    async def stop(self, *, grace_period: float) -> None:
+        """Refuse connections, wait up to ``grace_period`` seconds for running requests, close.
+
+        The waiting is ours: aiohttp, when it shuts down, drops the rest of every body that is coming in.
+        """
+        self._server.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_period):
+                await self._listener.app[RUNNING].wait_for_end()
+        await self._runner.cleanup()
 
 
-async def _bind(listener: Listener, stack: AsyncExitStack) -> _Bound:
-    runner = _runner(listener)
+@asynccontextmanager
+async def bound(listener: Listener) -> AsyncGenerator[AppServer, None]:
+    """Take the address of ``listener``, without listening there before the server is started.
 
-    def answer() -> asyncio.Protocol:
-        # The runner has its server only once it is set up.
-        server = runner.server
-        assert server is not None
-        return server()
+    Raises:
+        ConfigurationError: the address cannot be taken.
+    """
+    loop = asyncio.get_running_loop()
+    runner = web.AppRunner(listener.app, shutdown_timeout=ANSWER_TIMEOUT, **HANDLER_OPTIONS)
+
+    def connection() -> Protocol:
+        assert runner.server is not None, "the runner is set up before the server starts"
+        return Protocol(runner.server, loop=loop, **HANDLER_OPTIONS)
 
     with _naming(listener):
-        server = await asyncio.get_running_loop().create_server(
-            answer,
+        server = await loop.create_server(
+            connection,
             listener.host,
             listener.port,
             backlog=1024,
             reuse_port=listener.reuse_port or None,
             start_serving=False,
         )
-    stack.callback(server.close)
-    return _Bound(listener, runner, server)
+    try:
+        yield AppServer(listener, runner, server)
+    finally:
+        server.close()
 
 
 @contextmanager
@@ -119,18 +143,6 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno)
 
 
-async def _stop(running: _Bound, settings: ServerSettings) -> None:
-    """Refuse connections, wait for running requests, close.
-
-    The waiting is ours: aiohttp, when it shuts down, drops the rest of every body that is coming in.
-    """
-    running.server.close()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(settings.shutdown_timeout):
-            await running.listener.app[RUNNING].wait_for_end()
-    await running.runner.cleanup()
-
-
 class _StopSignal:
     """Waits for SIGTERM or SIGINT."""
 
@@ -149,14 +161,3 @@ class _StopSignal:
 
     async def wait(self) -> None:
         await self._event.wait()
-
-
-def _runner(listener: Listener) -> web.AppRunner:
-    return web.AppRunner(
-        listener.app,
-        access_log=None,
-        shutdown_timeout=ANSWER_TIMEOUT,
-        read_bufsize=READ_BUFFER,
-        max_field_size=MAX_HEADER_SIZE,
-        auto_decompress=False,
-    )

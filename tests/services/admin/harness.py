@@ -18,7 +18,7 @@ from artstore.core.client.tokens import ClientCredentials
 from artstore.core.config import Settings
 from artstore.core.ids import new_file_id
 from artstore.core.keys import STOPPING
-from artstore.core.server import MAX_HEADER_SIZE, READ_BUFFER
+from artstore.core.server import Listener, bound
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
 from tests.services.storage_element.harness import Answer
 
@@ -70,22 +70,13 @@ def admin_settings(
 @asynccontextmanager
 async def listening(app: web.Application, port: Port) -> AsyncGenerator[None, None]:
     """Serve ``app`` as :mod:`artstore.core.server` does."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        shutdown_timeout=1,
-        read_bufsize=READ_BUFFER,
-        max_field_size=MAX_HEADER_SIZE,
-        auto_decompress=False,
-    )
-    try:
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port.number).start()
-        yield
-    finally:
-        if STOPPING in app:
+    async with bound(Listener("admin", app, "127.0.0.1", port.number)) as server:
+        try:
+            await server.start()
+            yield
+        finally:
             app[STOPPING].set()
-        await runner.cleanup()
+            await server.stop(grace_period=1)
 
 
 class AdminClient:

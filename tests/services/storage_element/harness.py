@@ -22,7 +22,7 @@ from artstore.core.ids import new_file_id
 from artstore.core.keys import AUTHENTICATOR, CATALOG, METRICS, STOPPING, STORAGE
 from artstore.core.registry import Kind, Registry
 from artstore.core.secrets import SecretsChain
-from artstore.core.server import MAX_HEADER_SIZE, READ_BUFFER
+from artstore.core.server import Listener, bound
 from artstore.core.spec import StorageBackend
 from artstore.core.testing import TokenMint
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
@@ -112,22 +112,13 @@ def _plugin(registry: Registry, kind: Kind[Any], section: PluginSection) -> Open
 @asynccontextmanager
 async def listening(app: web.Application) -> AsyncGenerator[str, None]:
     """Serve ``app`` as :mod:`artstore.core.server` does, on a port of the kernel's choice; its URL."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        shutdown_timeout=1,
-        read_bufsize=READ_BUFFER,
-        max_field_size=MAX_HEADER_SIZE,
-        auto_decompress=False,
-    )
-    try:
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        app[STOPPING].set()
-        await runner.cleanup()
+    async with bound(Listener("element", app, "127.0.0.1", 0)) as server:
+        try:
+            await server.start()
+            yield f"http://127.0.0.1:{server.port}"
+        finally:
+            app[STOPPING].set()
+            await server.stop(grace_period=1)
 
 
 class ElementClient:
