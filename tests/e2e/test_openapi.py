@@ -48,7 +48,7 @@ def test_no_answer_is_undocumented_and_none_is_500(cluster: Cluster, role: str) 
 
 
 def _served(cluster: Cluster) -> list[dict[str, object]]:
-    lines = [json.loads(line) for line in cluster.log.read_text().splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in cluster.log.read_text().split("\n") if line.startswith("{")]
     return [line for line in lines if line.get("event") == "request_served"]
 
 

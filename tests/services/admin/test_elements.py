@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
 from artstore.core.scopes import ROLE_SCOPES
@@ -17,7 +18,6 @@ from tests.services.admin.harness import (
     ElementServer,
     Port,
     eventually,
-    listening,
     sql,
 )
 
@@ -177,9 +177,8 @@ async def test_an_answer_that_never_ends_is_given_up(
     trickling = web.Application()
     trickling.router.add_get("/api/v1/info", drip)
     monkeypatch.setattr("artstore.services.admin.elements.ASK_TIMEOUT", 0.2)
-    place = Port.free()
-    async with listening(trickling, place):
-        answer = await admin.request("POST", ELEMENTS, json={"url": place.url})
+    async with TestServer(trickling) as server:
+        answer = await admin.request("POST", ELEMENTS, json={"url": str(server.make_url(""))})
 
     assert answer.status == 503
 
