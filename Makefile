@@ -1,5 +1,5 @@
 # One command per need. Each does its own set-up, in .venv, on a machine with Python >= 3.11.
-.PHONY: up test check bench format clean slow
+.PHONY: up test slow check bench format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,6 +17,9 @@ test: $(VENV)/.test ## the whole suite
 	$(BIN)/coverage erase
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report= $(ARGS)
 	$(BIN)/coverage report --skip-covered --skip-empty
+
+slow: $(VENV)/.test ## the long sweeps, which the suite samples
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: $(VENV)/.check ## format, lint, types, layers
 	$(BIN)/ruff format --check

@@ -6,8 +6,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-import structlog
 
+from artstore.core.testing import plugin_context
 from artstore.plugins.storage_local.backend import LocalStorage, open_storage
 from artstore.plugins.storage_local.files import Files
 from artstore.plugins.storage_local.root import Root
@@ -26,8 +26,8 @@ def open_with(root: Path) -> OpenStorage:
 
     @asynccontextmanager
     async def open_root(files: Files) -> AsyncGenerator[LocalStorage, None]:
-        logger = structlog.get_logger()
-        async with open_storage(Root(root, files), threads=4, logger=logger) as storage:
+        context = plugin_context("storage_local")
+        async with open_storage(Root(root, files), threads=4, context=context) as storage:
             yield storage
 
     return open_root

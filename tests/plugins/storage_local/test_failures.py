@@ -49,9 +49,9 @@ class FailingFiles(Files):
         self._fail("write")
         super().write(descriptor, data)
 
-    def stamp(self, descriptor: int) -> None:
+    def stamp(self, descriptor: int, modified_ns: int) -> None:
         self._fail("stamp")
-        super().stamp(descriptor)
+        super().stamp(descriptor, modified_ns)
 
     def sync(self, descriptor: int) -> None:
         self._fail("sync")

@@ -12,8 +12,6 @@ from artstore.core.spec import ConfigurationError
 from artstore.core.testing import body, plugin_context, read
 from artstore.plugins.storage_local.plugin import LocalConfig, artstore_storage_providers, open_local
 
-CONTEXT = plugin_context("storage_local")
-
 
 def test_the_hook_introduces_the_local_type() -> None:
     (provider,) = artstore_storage_providers()
@@ -28,16 +26,18 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, object]) -> N
 
 
 async def test_objects_outlive_the_process(root: Path) -> None:
-    async with open_local(LocalConfig(root=root), CONTEXT) as storage:
+    async with open_local(LocalConfig(root=root), plugin_context("storage_local")) as storage:
         info = await storage.put("a/key", body(b"content"))
 
-    async with open_local(LocalConfig(root=root), CONTEXT) as storage:
+    async with open_local(LocalConfig(root=root), plugin_context("storage_local")) as storage:
         assert await read(storage.get("a/key")) == b"content"
         assert (await storage.head("a/key")).etag == info.etag
 
 
 async def test_a_root_is_created_with_its_parents(root: Path) -> None:
-    async with open_local(LocalConfig(root=root / "far" / "below"), CONTEXT) as storage:
+    async with open_local(
+        LocalConfig(root=root / "far" / "below"), plugin_context("storage_local")
+    ) as storage:
         await storage.put("key", body(b"content"))
 
     assert (root / "far" / "below" / "key").read_bytes() == b"content"
@@ -46,7 +46,7 @@ async def test_a_root_is_created_with_its_parents(root: Path) -> None:
 async def test_a_root_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
-    async with open_local(LocalConfig(root=Path("data")), CONTEXT) as storage:
+    async with open_local(LocalConfig(root=Path("data")), plugin_context("storage_local")) as storage:
         await storage.put("key", body(b"content"))
 
     assert (tmp_path / "data" / "key").read_bytes() == b"content"
@@ -58,7 +58,7 @@ async def test_a_file_in_the_place_of_the_root_is_explained_in_one_line(tmp_path
     root = tmp_path / "file" / path
 
     with pytest.raises(ConfigurationError) as failure:
-        async with open_local(LocalConfig(root=root), CONTEXT):
+        async with open_local(LocalConfig(root=root), plugin_context("storage_local")):
             pass
 
     message = str(failure.value)
@@ -93,10 +93,10 @@ async def test_what_another_process_is_writing_is_left_alone(
         halfway.set()
         await go_on.wait()
 
-    async with open_local(LocalConfig(root=root), CONTEXT) as first:
+    async with open_local(LocalConfig(root=root), plugin_context("storage_local")) as first:
         putting = asyncio.create_task(first.put("key", interrupted_body()))
         await halfway.wait()
-        async with open_local(LocalConfig(root=root), CONTEXT) as second:
+        async with open_local(LocalConfig(root=root), plugin_context("storage_local")) as second:
             staged_meanwhile = staged()
             go_on.set()
             await putting

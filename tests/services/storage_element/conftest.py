@@ -43,6 +43,6 @@ async def element(start: StartElement) -> AsyncGenerator[ElementClient, None]:
         yield element
 
 
-@pytest.fixture
-def faults() -> Faults:
-    return Faults()
+@pytest.fixture(params=[True, False], ids=["batches", "single objects"])
+def faults(request: pytest.FixtureRequest) -> Faults:
+    return Faults(has_batches=request.param)

@@ -1,10 +1,12 @@
 """A storage that fails where a test wants it to."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 from artstore.core.spec import (
+    AtomicBatch,
     ByteRange,
     Capabilities,
     ObjectInfo,
@@ -26,14 +28,16 @@ def down(key: str) -> Exception | None:
     return UnavailableError("the storage is down")
 
 
-class FaultyStorage(StorageBackend):
+class FaultyStorage(StorageBackend, AtomicBatch):
     """Another back end, but for its faults, which may be set at any time.
 
-    ``fault_after_put`` fails when the object is in place already: the caller cannot know.
+    ``fault_after_put`` fails when the object is in place already: the caller cannot know. A batch has the
+    faults of each of its keys.
     """
 
-    def __init__(self, storage: StorageBackend) -> None:
+    def __init__(self, storage: StorageBackend, *, has_batches: bool = True) -> None:
         self._storage = storage
+        self._batches = storage.capabilities.atomic_batch if has_batches else None
         self.free: int | None = None
         self.fault_before_put: Fault = no_fault
         self.fault_after_put: Fault = no_fault
@@ -43,7 +47,21 @@ class FaultyStorage(StorageBackend):
 
     @property
     def capabilities(self) -> Capabilities:
-        return self._storage.capabilities
+        return replace(self._storage.capabilities, atomic_batch=None if self._batches is None else self)
+
+    @property
+    def max_batch_size(self) -> int:
+        assert self._batches is not None
+        return self._batches.max_batch_size
+
+    async def put_batch(self, objects: Mapping[str, bytes]) -> Sequence[ObjectInfo]:
+        assert self._batches is not None
+        for key in objects:
+            _raise(await asyncio.to_thread(self.fault_before_put, key))
+        infos = await self._batches.put_batch(objects)
+        for key in objects:
+            _raise(self.fault_after_put(key))
+        return infos
 
     async def put(
         self, key: str, body: AsyncIterable[bytes], *, size: int | None = None, sha256: str | None = None
@@ -94,11 +112,12 @@ def with_free_space(free: int) -> Callable[[StorageBackend], FaultyStorage]:
 class Faults:
     """The storage of a running element, and the faults it shall have."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_batches: bool) -> None:
         self.storage: FaultyStorage
+        self._has_batches = has_batches
 
     def wrap(self, storage: StorageBackend) -> FaultyStorage:
-        self.storage = FaultyStorage(storage)
+        self.storage = FaultyStorage(storage, has_batches=self._has_batches)
         return self.storage
 
     def heal(self) -> None:

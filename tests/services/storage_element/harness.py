@@ -217,10 +217,15 @@ class ElementClient:
 
     async def assert_nothing_kept(self) -> None:
         """No file, no temporary file, nothing pending."""
-        assert self.data_files() == []
+        assert await self.placed_files() == []
         assert self.staged_files() == []
         assert await self.file_ids() == []
         assert await self.metric("artstore_element_wal_pending") == 0
+
+    async def placed_files(self) -> list[Path]:
+        """As :meth:`data_files`, once all that was acknowledged is in its place."""
+        await self.wait_for_metric("artstore_plugin_storage_local_commit_log_objects", 0)
+        return self.data_files()
 
     def data_files(self) -> list[Path]:
         """Every file in the root but what describes the root itself and the working area."""

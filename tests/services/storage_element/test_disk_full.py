@@ -49,7 +49,7 @@ async def test_on_a_full_disk_uploads_are_refused_and_files_can_be_read(
         again = await element.put(body(bytes(MIB), bytes(MIB)))
 
         assert (refused.status, again.status) == (507, 507)
-        assert len(element.data_files()) == 2
+        assert len(await element.placed_files()) == 2
         assert element.staged_files() == []
         assert await element.download(stored["file_id"]) == bytes(MIB)
         filler.unlink()

@@ -124,6 +124,7 @@ async def test_data_of_another_size_are_never_given_out(
 ) -> None:
     for content in (b"data", CONTENT):
         stored = await element.stored(content)
+        await element.placed_files()
         damage(element.root / stored["storage_path"] / stored["storage_filename"])
 
         whole = await download(element, stored)
@@ -137,7 +138,7 @@ async def test_data_of_another_size_are_never_given_out(
 
 async def test_damage_found_between_ranges_breaks_the_connection(element: ElementClient) -> None:
     stored = await element.stored(CONTENT)
-    cut(element.data_files()[0])
+    cut((await element.placed_files())[0])
 
     with pytest.raises(ClientPayloadError):
         await download(element, stored, Range="bytes=0-0,3-3")

@@ -18,7 +18,7 @@ async def test_metadata_are_the_sidecar(element: ElementClient) -> None:
 
     answer = await element.request("GET", url(stored))
 
-    _, sidecar = element.data_files()
+    _, sidecar = await element.placed_files()
     assert answer.body == sidecar.read_bytes()
     assert answer.headers["ETag"] == '"1"'
 
@@ -101,7 +101,7 @@ async def test_a_change_makes_the_next_version(element: ElementClient) -> None:
     assert answer.headers["Artstore-Position"] == "se-01:2"
     assert (changed["description"], changed["tags"], changed["version"]) == ("new", ["kept"], 2)
     assert changed["updated_at"] > stored["updated_at"]
-    assert json.loads(element.data_files()[1].read_bytes()) == changed
+    assert json.loads((await element.placed_files())[1].read_bytes()) == changed
     assert await element.get(url(stored)) == changed
 
 
@@ -216,7 +216,7 @@ async def test_of_a_deleted_file_a_tombstone_remains(element: ElementClient) -> 
 
     answer = await element.request("DELETE", url(stored))
 
-    (sidecar,) = element.data_files()
+    (sidecar,) = await element.placed_files()
     tombstone = json.loads(sidecar.read_bytes())
     assert answer.status == 200
     assert answer.json()["entry"]["operation"] == "delete"

@@ -21,7 +21,7 @@ async def test_an_element_says_what_it_is(start: StartElement) -> None:
 
     assert (info["element_id"], info["name"], info["mode"], info["priority"]) == ("se-01", "Подвал", "rw", 7)
     assert info["allowed_operations"] == ["create", "read", "read_metadata", "update"]
-    assert info["capabilities"] == ["atomic_put", "durable_put", "local_paths"]
+    assert info["capabilities"] == ["atomic_batch", "atomic_put", "durable_put", "local_paths"]
     assert (info["file_count"], info["last_sequence"], info["storage_type"]) == (1, 1, "local")
 
 
@@ -113,7 +113,7 @@ async def test_operations_are_measured(element: ElementClient) -> None:
 
 async def test_outcomes_are_told_apart(element: ElementClient) -> None:
     stored = await element.stored(b"data")
-    element.data_files()[0].unlink()
+    (await element.placed_files())[0].unlink()
 
     await element.put(b"other", file_id=stored["file_id"])
     await element.request("GET", f"/api/v1/files/{stored['file_id']}/download")

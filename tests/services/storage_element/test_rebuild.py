@@ -53,7 +53,7 @@ async def test_a_lost_catalog_is_built_again(start: StartElement, tmp_path: Path
 async def test_a_catalog_is_built_from_objects_that_are_no_files(start: StartElement, tmp_path: Path) -> None:
     async with start(wrap=WithoutFiles) as element:
         files = await filled(element)
-        element.data_files()[-1].write_bytes(b"{")
+        (await element.placed_files())[-1].write_bytes(b"{")
         damaged = files.pop()
     lose_catalog(tmp_path)
 
@@ -135,7 +135,7 @@ async def test_sidecars_that_cannot_be_read_are_counted_and_never_fatal(
     async with start() as element:
         for number in range(4):
             await element.stored(f"{number}".encode())
-        sidecars = element.data_files()[1::2]
+        sidecars = (await element.placed_files())[1::2]
     sidecars[0].write_bytes(b"{")
     sidecars[1].write_bytes(sidecars[1].read_bytes().replace(b'"2.0"', b'"3.0"'))
     sidecars[2].write_bytes(b"x" * 2_000_000)

@@ -78,7 +78,7 @@ async def test_what_could_not_be_settled_is_settled_before_the_next_upload(
         assert still_down.status == 503
         assert pending == 1
         assert answer.status == 201
-        assert [path.name.partition("_")[0] for path in element.data_files()] == ["again", "again"]
+        assert [path.name.partition("_")[0] for path in await element.placed_files()] == ["again", "again"]
 
 
 @pytest.mark.usefixtures("frequent_upkeep")
@@ -152,13 +152,13 @@ async def test_the_data_of_a_deleted_file_are_removed_when_that_is_possible(
         faults.storage.fault_on_delete = down
 
         answer = await element.request("DELETE", URL)
-        left = len(element.data_files())
+        left = len(await element.placed_files())
         faults.heal()
         await element.wait_for_metric(PENDING, 0)
 
         assert answer.status == 200
         assert left == 2
-        assert [is_sidecar(path.name) for path in element.data_files()] == [True]
+        assert [is_sidecar(path.name) for path in await element.placed_files()] == [True]
 
 
 async def stopped_after_upload(start: StartElement) -> ElementClient:
@@ -205,7 +205,7 @@ async def test_a_deletion_that_reached_its_tombstone_is_finished_at_start(
 ) -> None:
     async with start() as element:
         await element.stored(b"data", file_id=FILE_ID)
-        data = element.data_files()[0]
+        data = (await element.placed_files())[0]
         await element.request("DELETE", URL)
     data.write_bytes(b"data")
     in_catalog(tmp_path, "UPDATE catalog_wal SET status = 'pending' WHERE operation = 'file_delete'")

@@ -30,6 +30,7 @@ def run(command: str, directory: Path) -> str:
 
 async def test_a_file_is_found_and_verified_with_ls_cat_and_sha256sum(element: ElementClient) -> None:
     stored = await element.stored("Годовой отчёт".encode(), name="Отчёт за 2026.txt")
+    await element.placed_files()
 
     hour = stored["storage_path"]
     listed = await asyncio.to_thread(run, f"ls {hour}", element.root)
@@ -50,8 +51,9 @@ async def test_the_root_says_how_to_verify_it_and_that_is_true(element: ElementC
     await element.request("DELETE", f"/api/v1/files/{removed['file_id']}")
     proof = _commands(element.root / "ARTSTORE.md", after="Prove")
 
+    files = await element.placed_files()
     intact = await asyncio.to_thread(run, proof, element.root)
-    next(path for path in element.data_files() if path.suffix == ".txt").write_bytes(b"altered")
+    next(path for path in files if path.suffix == ".txt").write_bytes(b"altered")
     altered = await asyncio.to_thread(run, proof, element.root)
 
     assert intact == ""
@@ -61,6 +63,7 @@ async def test_the_root_says_how_to_verify_it_and_that_is_true(element: ElementC
 async def test_the_root_says_how_to_find_a_file(element: ElementClient) -> None:
     await element.stored(b"data", name="found.txt", description="annual report")
     await element.stored(b"data", name="other.txt")
+    await element.placed_files()
     command = _commands(element.root / "ARTSTORE.md", after="Find")
 
     found = await asyncio.to_thread(run, command, element.root)

@@ -67,7 +67,7 @@ async def test_the_answer_says_what_was_stored_and_where_in_the_journal(element:
 async def test_data_and_sidecar_lie_side_by_side(element: ElementClient) -> None:
     stored = await element.stored(b"data", name="report.pdf")
 
-    data, sidecar = element.data_files()
+    data, sidecar = await element.placed_files()
 
     assert data.read_bytes() == b"data"
     assert data.name == stored["storage_filename"]
@@ -274,7 +274,7 @@ async def test_the_same_again_is_answered_with_what_is_stored(element: ElementCl
     assert (first.status, again.status) == (201, 200)
     assert again.json() == first.json()
     assert again.headers["Artstore-Position"] == first.headers["Artstore-Position"]
-    assert len(element.data_files()) == 2
+    assert len(await element.placed_files()) == 2
 
 
 async def test_another_content_under_the_same_id_is_refused(element: ElementClient) -> None:
@@ -423,7 +423,7 @@ async def test_unusual_names_are_stored_and_given_back(element: ElementClient) -
 
         assert stored["original_filename"] == name
         assert quote(name, safe="") in answer.headers["Content-Disposition"]
-    assert all(len(path.name.encode()) <= 255 for path in element.data_files())
+    assert all(len(path.name.encode()) <= 255 for path in await element.placed_files())
 
 
 @pytest.mark.usefixtures("nothing_kept")

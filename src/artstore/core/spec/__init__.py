@@ -49,6 +49,7 @@ from artstore.core.spec.provider import (
 )
 from artstore.core.spec.secrets import SecretProvider, SecretValue, SecretWriter, validate_secret_name
 from artstore.core.spec.storage import (
+    AtomicBatch,
     ByteRange,
     Capabilities,
     LocalPaths,
@@ -65,6 +66,7 @@ __all__ = [
     "SPEC_VERSION",
     "AlreadyExistsError",
     "ArtStoreError",
+    "AtomicBatch",
     "Authenticator",
     "ByteRange",
     "Cache",

@@ -1,7 +1,7 @@
 """The ``storage`` contract: objects under keys, whole or absent, durable when acknowledged."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -121,6 +121,30 @@ class Presigner(Protocol):
         ...
 
 
+@runtime_checkable
+class AtomicBatch(Protocol):
+    """Ability: several small objects at once, for what one sync of the disk costs."""
+
+    @property
+    @abstractmethod
+    def max_batch_size(self) -> int:
+        """Bytes that the objects of one batch may have together."""
+        ...
+
+    @abstractmethod
+    async def put_batch(self, objects: Mapping[str, bytes]) -> Sequence[ObjectInfo]:
+        """Store each object under its key, replacing what was there; what is known of each, in their order.
+
+        All or nothing: after any crash all keys have their new objects, or all what they had before.
+        Durable when it returns, and seen by every method of the back end from then on.
+
+        Raises:
+            ContentTooLargeError: the objects have more than ``max_batch_size`` bytes; nothing was stored.
+            InsufficientStorageError: no room; nothing was stored.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a storage back end is (facts) and can do (abilities: objects, or ``None``).
@@ -133,6 +157,7 @@ class Capabilities:
     max_object_size: int | None = None
     local_paths: LocalPaths | None = None
     presigner: Presigner | None = None
+    atomic_batch: AtomicBatch | None = None
 
     def names(self) -> list[str]:
         """The facts that hold and the abilities that are present, sorted."""

@@ -1,7 +1,9 @@
 """The ``local`` storage back end: coroutines that hand blocking work to the back end's own threads."""
 
 import asyncio
+import hashlib
 import os
+import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -9,10 +11,11 @@ from collections.abc import (
     Awaitable,
     Callable,
     Iterator,
+    Mapping,
     Sequence,
 )
 from contextlib import aclosing, asynccontextmanager
-from errno import EDQUOT, EFBIG, EISDIR, ENOSPC, ENOTDIR
+from errno import EISDIR, ENOTDIR
 from itertools import islice
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
@@ -20,21 +23,27 @@ from typing import Final, ParamSpec, TypeVar
 from artstore.core.spec import (
     AlreadyExistsError,
     ArtStoreError,
+    AtomicBatch,
     ByteRange,
     Capabilities,
+    ContentTooLargeError,
     CorruptedError,
     InsufficientStorageError,
     LocalPaths,
-    Logger,
+    NotFoundError,
     ObjectInfo,
+    PluginContext,
     StorageBackend,
     StorageReader,
     UnavailableError,
     Usage,
 )
+from artstore.plugins.storage_local.commit_log import LARGEST_BATCH, CommitLog, replay
+from artstore.plugins.storage_local.files import FULL
 from artstore.plugins.storage_local.listing import walk
 from artstore.plugins.storage_local.reading import OpenFile, describe, file_status, open_file, read_cached
 from artstore.plugins.storage_local.root import Root
+from artstore.plugins.storage_local.segment import Step
 from artstore.plugins.storage_local.upload import Upload
 from artstore.plugins.storage_local.workers import Workers
 
@@ -45,20 +54,25 @@ BATCH_CHUNKS: Final = 1024
 CHUNK_SIZE: Final = 256 * 1024
 PAGE_SIZE: Final = 256
 
-FULL: Final = frozenset({ENOSPC, EDQUOT, EFBIG})
 TAKEN: Final = frozenset({EISDIR, ENOTDIR})
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class LocalStorage(StorageBackend, LocalPaths):
-    """Each object is the plain file ``<root>/<key>``."""
+class LocalStorage(StorageBackend, LocalPaths, AtomicBatch):
+    """Each object is the plain file ``<root>/<key>``, or on its way there from the commit log."""
 
-    def __init__(self, root: Root, workers: Workers) -> None:
+    def __init__(self, root: Root, workers: Workers, log: CommitLog | None = None) -> None:
         self._root = root
         self._workers = workers
-        self._capabilities = Capabilities(atomic_put=True, durable_put=True, local_paths=self)
+        self._log = log
+        self._capabilities = Capabilities(
+            atomic_put=True,
+            durable_put=True,
+            local_paths=self,
+            atomic_batch=None if log is None else self,
+        )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -71,6 +85,8 @@ class LocalStorage(StorageBackend, LocalPaths):
         self, key: str, body: AsyncIterable[bytes], *, size: int | None = None, sha256: str | None = None
     ) -> ObjectInfo:
         path = self._root.locate(key)
+        if self._log is not None and self._log.holds(key):
+            await _result(key, self._log.empty())  # or the next start would put the older object back
         upload = Upload(self._root, size=size, sha256=sha256)
         try:
             last_batch = await self._write_full_batches(key, upload, body)
@@ -79,15 +95,36 @@ class LocalStorage(StorageBackend, LocalPaths):
             # Shielded: a second cancellation must not leave the file behind.
             await asyncio.shield(self._run(key, upload.discard))
             raise
-        return describe(key, status, sha256=digest)
+        return describe(key, status.st_size, status.st_mtime_ns, sha256=digest)
+
+    @property
+    def max_batch_size(self) -> int:
+        return LARGEST_BATCH
+
+    async def put_batch(self, objects: Mapping[str, bytes]) -> Sequence[ObjectInfo]:
+        assert self._log is not None, "without a log there is no such ability"
+        if sum(map(len, objects.values())) > LARGEST_BATCH:
+            raise ContentTooLargeError(limit=LARGEST_BATCH, what="a batch")
+        now = time.time_ns()
+        batch = [Step(key, content, now) for key, content in objects.items()]
+        for step in batch:
+            self._root.locate(step.key)  # refuses what is no key
+        await _result(", ".join(objects), self._log.commit(batch))
+        return [describe(key, len(content), now, sha256=_sha256(content)) for key, content in objects.items()]
 
     @asynccontextmanager
     async def get(
         self, key: str, *, byte_range: ByteRange | None = None
     ) -> AsyncGenerator[StorageReader, None]:
+        if (step := self._pending(key)) is not None:
+            content = _content(step)
+            start, end = _bounds(byte_range, len(content))
+            async with aclosing(_once(content[start:end])) as chunks:
+                yield StorageReader(info=describe(key, len(content), step.modified_ns), chunks=chunks)
+            return
         file = await self._open(key)
         try:
-            info = describe(key, file.status)
+            info = describe(key, file.status.st_size, file.status.st_mtime_ns)
             start, end = _bounds(byte_range, info.size)
             async with aclosing(self._chunks(key, file.descriptor, start, end)) as chunks:
                 yield StorageReader(info=info, chunks=chunks)
@@ -95,13 +132,21 @@ class LocalStorage(StorageBackend, LocalPaths):
             self._close(file.descriptor)
 
     async def head(self, key: str) -> ObjectInfo:
-        status = await self._run(key, file_status, self._root.locate(key), key)
-        return describe(key, status)
+        path = self._root.locate(key)
+        if (step := self._pending(key)) is not None:
+            return describe(key, len(_content(step)), step.modified_ns)
+        status = await self._run(key, file_status, path, key)
+        return describe(key, status.st_size, status.st_mtime_ns)
 
     async def delete(self, key: str) -> None:
+        if self._log is not None and self._log.holds(key):
+            await _result(key, self._log.commit([Step(key, None, 0)]))
+            return
         await self._run(key, self._root.remove, self._root.locate(key))
 
     async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
+        if self._log is not None:
+            await _result(prefix, self._log.write_out())
         objects = walk(self._root.path, prefix=prefix, after=after)
         while page := await self._run(prefix, _page, objects):
             for info in page:
@@ -114,6 +159,9 @@ class LocalStorage(StorageBackend, LocalPaths):
             total=status.f_blocks * status.f_frsize,
             free=status.f_bavail * status.f_frsize,
         )
+
+    def _pending(self, key: str) -> Step | None:
+        return None if self._log is None else self._log.pending.get(key)
 
     async def _write_full_batches(
         self, key: str, upload: Upload, body: AsyncIterable[bytes]
@@ -172,19 +220,33 @@ class LocalStorage(StorageBackend, LocalPaths):
 
 
 @asynccontextmanager
-async def open_storage(root: Root, *, threads: int, logger: Logger) -> AsyncGenerator[LocalStorage, None]:
+async def open_storage(
+    root: Root, *, threads: int, context: PluginContext, log_size: int = 0
+) -> AsyncGenerator[LocalStorage, None]:
     """The objects of ``root``; on leaving, what its threads are doing is finished.
+
+    Small objects go through a commit log of twice ``log_size`` bytes, unless that is 0 or another process
+    has one in this root.
 
     Raises:
         ConfigurationError: the root cannot be used.
     """
     workers = Workers(threads)
+    logger = context.logger
+    log: CommitLog | None = None
     try:
         leftovers = await workers.submit(root.open)
         if leftovers:
             logger.info("storage_leftovers_removed", count=leftovers)
-        yield LocalStorage(root, workers)
+        if await workers.submit(root.own_log):
+            replayed = await workers.submit(replay, root)
+            if replayed:
+                logger.info("commit_log_replayed", objects=replayed)
+            log = CommitLog(root, size=log_size, context=context) if log_size else None
+        yield LocalStorage(root, workers, log)
     finally:
+        if log is not None:
+            await workers.submit(log.close)
         await workers.close()
         root.close()
 
@@ -195,6 +257,26 @@ def _bounds(byte_range: ByteRange | None, size: int) -> tuple[int, int]:
         return 0, size
     part = byte_range.within(size)
     return part.start, part.end + 1
+
+
+def _content(step: Step) -> bytes:
+    """The bytes of an object that is not in its file yet.
+
+    Raises:
+        NotFoundError: it was removed.
+    """
+    if step.content is None:
+        raise NotFoundError(f"there is no object {step.key!r}")
+    return step.content
+
+
+async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
+    if content:
+        yield content
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _page(objects: Iterator[ObjectInfo]) -> tuple[ObjectInfo, ...]:

@@ -1,11 +1,16 @@
 """Every step by which this plugin changes the disk, one call each, so that a test can watch or cut it."""
 
+import ctypes
 import os
-import time
+from errno import EDQUOT, EFBIG, ENOSPC
 from typing import Final
 
 FILE_MODE: Final = 0o640
 DIRECTORY_MODE: Final = 0o750
+FULL: Final = frozenset({ENOSPC, EDQUOT, EFBIG})
+"""Errors that say that there is no room."""
+
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class Files:
@@ -19,17 +24,35 @@ class Files:
         while written < len(data):
             written += os.write(descriptor, memoryview(data)[written:])
 
-    def stamp(self, descriptor: int) -> None:
+    def stamp(self, descriptor: int, modified_ns: int) -> None:
         """Set the modification time to the nanosecond.
 
         By itself it moves in ticks of milliseconds, within which two versions of one size would look
         the same.
         """
-        now = time.time_ns()
-        os.utime(descriptor, ns=(now, now))
+        os.utime(descriptor, ns=(modified_ns, modified_ns))
+
+    def write_at(self, descriptor: int, data: bytes, offset: int) -> None:
+        written = os.pwrite(descriptor, data, offset)
+        while written < len(data):
+            written += os.pwrite(descriptor, memoryview(data)[written:], offset + written)
 
     def sync(self, descriptor: int) -> None:
         os.fsync(descriptor)
+
+    def sync_data(self, descriptor: int) -> None:
+        """Sync what was written over bytes that were there: neither size nor blocks have changed."""
+        os.fdatasync(descriptor)
+
+    def sync_file_system(self, path: str) -> None:
+        """Sync everything on the file system of ``path``, of others too (syncfs(2))."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if _LIBC.syncfs(descriptor) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number))
+        finally:
+            os.close(descriptor)
 
     def rename(self, source: str, target: str) -> None:
         os.rename(source, target)

@@ -25,7 +25,8 @@ def walk(root: str, *, prefix: str, after: str | None) -> Iterator[ObjectInfo]:
             pending += _children(root, path)
         else:
             with suppress(NotFoundError):
-                yield describe(path, file_status(f"{root}/{path}", path))
+                status = file_status(f"{root}/{path}", path)
+                yield describe(path, status.st_size, status.st_mtime_ns)
 
 
 def _children(root: str, directory: str) -> list[str]:

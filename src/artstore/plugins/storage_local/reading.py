@@ -42,12 +42,12 @@ def file_status(path: str, key: str) -> os.stat_result:
     return status
 
 
-def describe(key: str, status: os.stat_result, *, sha256: str | None = None) -> ObjectInfo:
+def describe(key: str, size: int, modified_ns: int, *, sha256: str | None = None) -> ObjectInfo:
     return ObjectInfo(
         key=key,
-        size=status.st_size,
-        etag=f"{status.st_mtime_ns:x}-{status.st_size:x}",
-        modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
+        size=size,
+        etag=f"{modified_ns:x}-{size:x}",
+        modified_at=datetime.fromtimestamp(modified_ns / 1e9, UTC),
         sha256=sha256,
     )
 

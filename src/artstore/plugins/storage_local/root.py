@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from artstore.core.spec import ConfigurationError, InvalidRequestError, validate_key
 from artstore.plugins.storage_local.files import Files
+from artstore.plugins.storage_local.segment import Step
 
 WORKING_AREA: Final = ".artstore"
 """First segment of every path that holds no object and may be deleted while nothing runs."""
@@ -33,10 +34,12 @@ class Root:
         self.files = files
         self._prefix = os.path.join(path, "")
         self._staging = f"{self._prefix}{WORKING_AREA}/staging"
+        self._log = f"{self._prefix}{WORKING_AREA}/log"
         self._session = secrets.token_hex(8)
         self._numbers = count()
         self._durable: set[str] = set()
         self._lock: int | None = None
+        self._log_lock: int | None = None
 
     def open(self) -> int:
         """Make the root usable; the number of files that earlier processes left staged.
@@ -57,8 +60,9 @@ class Root:
             ) from error
 
     def close(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
+        for lock in (self._lock, self._log_lock):
+            if lock is not None:
+                os.close(lock)
 
     def locate(self, key: str) -> str:
         """The path of the file that holds ``key``.
@@ -90,6 +94,54 @@ class Root:
             self._restore(parent)
             self.files.rename(staged, target)
         self.files.sync_directory(parent)
+
+    def apply(self, step: Step) -> None:
+        """Do what the commit log says, which makes it durable: nothing is synced here. Idempotent."""
+        path = self.locate(step.key)
+        if step.content is None:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                self.files.remove(path)
+            return
+        self._make_durable(os.path.dirname(path))
+        try:
+            self._write(path, step.content, step.modified_ns)
+        except FileExistsError:
+            staged = f"{self._staging}/{self._session}-{next(self._numbers)}"
+            self._write(staged, step.content, step.modified_ns)
+            self.files.rename(staged, path)
+        except FileNotFoundError:
+            self._restore(os.path.dirname(path))
+            self._write(path, step.content, step.modified_ns)
+
+    def own_log(self) -> bool:
+        """Be the one process that may have a commit log in this root; False if another is."""
+        self._log_lock = os.open(f"{self._prefix}{WORKING_AREA}/log.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._log_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def log_files(self) -> list[str]:
+        """The segments that an earlier process left."""
+        try:
+            with os.scandir(self._log) as entries:
+                return [entry.path for entry in entries]
+        except FileNotFoundError:
+            return []
+
+    def make_log_directory(self) -> list[str]:
+        """Make the directory of the log; the paths of its two segments."""
+        self._make_durable(self._log)
+        return [f"{self._log}/{number}" for number in (1, 2)]
+
+    def _write(self, path: str, content: bytes, modified_ns: int) -> None:
+        descriptor = self.files.create(path)
+        try:
+            self.files.write(descriptor, content)
+            self.files.stamp(descriptor, modified_ns)
+        finally:
+            os.close(descriptor)
 
     def remove(self, path: str) -> None:
         """Remove an object's file durably. Idempotent; a directory is no object and stays."""

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -37,7 +38,7 @@ class Upload:
         with self._step:
             staged = self._append(rest)
             sha256 = self._verify()
-            self._root.files.stamp(staged.descriptor)
+            self._root.files.stamp(staged.descriptor, time.time_ns())
             self._root.files.sync(staged.descriptor)
             status = os.fstat(staged.descriptor)
             self._root.publish(staged.path, target)

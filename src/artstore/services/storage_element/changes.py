@@ -10,7 +10,7 @@ from artstore.core.attribute_fields import CustomAttributes, Description, Tags
 from artstore.core.attributes import Changes, FileAttributes
 from artstore.services.storage_element.catalog_records import Change, Committed, existing
 from artstore.services.storage_element.element import Element
-from artstore.services.storage_element.small_objects import READ_LIMIT, put_small
+from artstore.services.storage_element.small_objects import READ_LIMIT, put_in_order
 
 Condition = Callable[[FileAttributes], None]
 """Raises ``PreconditionFailedError`` when the present attributes are not those the client wants to change."""
@@ -51,7 +51,7 @@ async def change_metadata(
         sidecar = attributes.to_json(limit=element.settings.max_attributes_size)
         key = known.change.key
         async with element.recovery.intent("file_update", file_id, key) as intent:
-            await put_small(element.storage, intent.sidecar_key, sidecar)
+            await put_in_order(element.storage, {intent.sidecar_key: sidecar})
             return await element.catalog.record(
                 Change.of("update", attributes, key=key, sidecar=sidecar), finishes=intent
             )
@@ -74,7 +74,7 @@ async def delete(element: Element, file_id: UUID, *, condition: Condition) -> Co
         sidecar = attributes.to_json(limit=READ_LIMIT)
         key = known.change.key
         async with element.recovery.intent("file_delete", file_id, key) as intent:
-            await put_small(element.storage, intent.sidecar_key, sidecar)
+            await put_in_order(element.storage, {intent.sidecar_key: sidecar})
             committed = await element.catalog.record(
                 Change.of("delete", attributes, key=key, sidecar=sidecar)
             )

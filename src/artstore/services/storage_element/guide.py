@@ -12,7 +12,8 @@ An archive kept by ArtStore. It can be read without ArtStore, with `ls`, `cat` a
 * Beside each file, `<name>.attr.json` says everything that is known of it: its original name, size,
   type, SHA-256 (`checksum`), who stored it and when, description, tags and custom attributes.
   A sidecar with `"status":"deleted"` is what is left of a deleted file.
-* `.artstore/` may be deleted while nothing runs: it is rebuilt from the rest.
+* `.artstore/` may be deleted while nothing runs: it is rebuilt from the rest. Only if it has files in
+  `log/`, after a crash, start ArtStore once before: they hold what was stored in the last seconds.
 
 A file's name is `<original name>_<user>_<time>_<id>.<extension>`, made safe and cut where it was long.
 Never change a file or its sidecar by hand: they would no longer be what was stored.

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -20,17 +20,20 @@ from artstore.core.spec import (
     ChecksumMismatchError,
     ContentTooLargeError,
     IncompleteBodyError,
-    ObjectInfo,
+    StorageBackend,
 )
 from artstore.core.upload_attributes import UploadAttributes
 from artstore.core.validation import invalid_request
 from artstore.services.storage_element.catalog_records import Change, Committed
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.room import Reservation
-from artstore.services.storage_element.small_objects import put_small
+from artstore.services.storage_element.small_objects import gather, put_in_order
 
 HASH_BATCH: Final = MIB
 """Bytes that are hashed in one job of a worker thread."""
+
+SMALL: Final = 64 * 1024
+"""Bytes of a body that is held in memory, where the storage can store it together with its sidecar."""
 
 LARGEST_GROWTH: Final = 7
 """How many times larger a sidecar can be than what a client said: canonical JSON writes 1e20 in full, and
@@ -73,6 +76,16 @@ class Stored:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """A body that has been received. What is not in the storage yet is ``unstored``."""
+
+    size: int
+    sha256: str
+    head: bytes
+    unstored: Mapping[str, bytes]
+
+
 async def store(element: Element, upload: Upload) -> Stored:
     """Store ``upload``, or find that it is stored already.
 
@@ -103,16 +116,27 @@ async def _create(element: Element, upload: Upload) -> Stored:
     key = draft.storage_key
     with await element.room.reserve(upload.size) as room:
         async with element.recovery.intent("file_create", upload.file_id, key) as intent:
-            head = bytearray()
-            body = _watched(upload.body, room, head)
-            data = await element.storage.put(key, body, size=upload.size, sha256=upload.attributes.checksum)
-            attributes = _completed(draft, data, head)
+            data = await _receive(element.storage, key, upload, room)
+            attributes = _completed(draft, data)
             sidecar = attributes.to_json(limit=limit)
             room.use(len(sidecar))
-            await put_small(element.storage, intent.sidecar_key, sidecar)
+            await put_in_order(element.storage, {**data.unstored, intent.sidecar_key: sidecar})
             change = Change.of("create", attributes, key=key, sidecar=sidecar)
             committed = await element.catalog.record(change, finishes=intent)
             return Stored(committed, is_new=True, size=data.size)
+
+
+async def _receive(storage: StorageBackend, key: str, upload: Upload, room: Reservation) -> _Data:
+    """Store the body, unless it is small enough to be stored together with its sidecar."""
+    head = bytearray()
+    body = _watched(upload.body, room, head)
+    size, checksum = upload.size, upload.attributes.checksum
+    if storage.capabilities.atomic_batch is not None and size is not None and size <= SMALL:
+        content, sha256 = await gather(body, size=size, sha256=checksum)
+        return _Data(size, sha256, bytes(head), {key: content})
+    info = await storage.put(key, body, size=size, sha256=checksum)
+    assert info.sha256 is not None, "the contract of put"
+    return _Data(info.size, info.sha256, bytes(head), {})
 
 
 def _draft(upload: Upload) -> FileAttributes:
@@ -156,11 +180,11 @@ async def _watched(
         yield chunk
 
 
-def _completed(draft: FileAttributes, data: ObjectInfo, head: bytearray) -> FileAttributes:
+def _completed(draft: FileAttributes, data: _Data) -> FileAttributes:
     """Not validated again: what is added is our own."""
     known: dict[str, object] = {"file_size": data.size, "checksum": data.sha256}
     if draft.content_type == DEFAULT_CONTENT_TYPE:
-        known["content_type"] = sniff(bytes(head), draft.original_filename)
+        known["content_type"] = sniff(data.head, draft.original_filename)
     return draft.model_copy(update=known)
 
 

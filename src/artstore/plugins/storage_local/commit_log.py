@@ -1,0 +1,301 @@
+"""The commit log: one sync makes every waiting batch durable, and their plain files are written afterwards.
+
+Two segments take turns. While one is appended to, the file system is synced for the other, whose batches
+are all in plain files by then, and it is cleared.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from errno import ENOSPC
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Final, NamedTuple
+
+from artstore.core.spec import ArtStoreError, InsufficientStorageError, PluginContext, UnavailableError
+from artstore.plugins.storage_local.root import Root
+from artstore.plugins.storage_local.segment import Batch, Segment, Step, read_batches
+
+LARGEST_BATCH: Final = 256 * 1024
+"""Bytes of the objects of one batch."""
+LAG: Final = 2.0
+"""Seconds after which what is in the log is put on stable storage as plain files."""
+RETRY_INTERVAL: Final = 1.0
+"""Seconds between two attempts to write files that did not fit."""
+
+_Outcome = tuple[asyncio.Future[None], BaseException | None]
+
+
+class _Waiting(NamedTuple):
+    batch: Batch
+    size: int
+    done: asyncio.Future[None]
+
+
+class _Question(NamedTuple):
+    """Something to do once all that came before it is in plain files."""
+
+    act: Callable[[], None]
+    done: asyncio.Future[None]
+
+
+class CommitLog:
+    """Acknowledges small objects. What it holds counts before what the tree holds.
+
+    One thread appends, syncs, acknowledges and writes the plain files. ``pending`` has what is acknowledged
+    and not in its file yet.
+    """
+
+    def __init__(self, root: Root, *, size: int, context: PluginContext) -> None:
+        self.pending: dict[str, Step] = {}
+        self._loop = asyncio.get_running_loop()
+        self._root = root
+        self._logger = context.logger
+        self._show_unwritten = context.metrics.gauge(
+            "commit_log_objects", "Objects that are acknowledged and not in a plain file yet."
+        )
+        self._show_unwritten(0)
+        self._size = size
+        self._queue: SimpleQueue[_Waiting | _Question | None] = SimpleQueue()
+        self._segments: list[Segment] = []
+        self._generation = 0
+        self._began = 0.0
+        self._logged: set[str] = set()
+        self._retiring: frozenset[str] = frozenset()
+        self._unwritten: list[Step] = []
+        self._failure: OSError | None = None
+        self._syncing = ThreadPoolExecutor(1, thread_name_prefix="storage-sync")
+        self._checkpoint: Future[None] | None = None
+        self._thread = Thread(target=self._run, name="storage-commit-log", daemon=True)
+        self._thread.start()
+
+    async def commit(self, batch: Batch) -> None:
+        """Make ``batch`` durable, all or nothing.
+
+        Raises:
+            InsufficientStorageError: there is no room; nothing was stored.
+            UnavailableError: the disk failed; nothing more is taken before the next start.
+            OSError: the disk failed just now.
+        """
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._queue.put(_Waiting(batch, sum(len(step.content or b"") for step in batch), done))
+        try:
+            await asyncio.shield(done)
+        except asyncio.CancelledError:
+            # Who gives up must find what became of the batch, not what will become of it.
+            await asyncio.wait([done])
+            done.exception()
+            raise
+
+    def holds(self, key: str) -> bool:
+        """Whether a start after a crash would put or remove ``key``."""
+        return key in self._logged or key in self._retiring
+
+    async def write_out(self) -> None:
+        """Wait until all that is acknowledged by now is in plain files."""
+        await self._ask(self._require_written)
+
+    async def empty(self) -> None:
+        """Wait until the log holds nothing of what is acknowledged by now."""
+        await self._ask(self._retire_all)
+
+    def close(self) -> None:
+        """Finish every commit, write every file and leave no log. Blocks."""
+        self._queue.put(None)
+        self._thread.join()
+        self._syncing.shutdown()
+        for segment in self._segments:
+            segment.close()
+            if not self._unwritten and self._failure is None:
+                self._root.files.remove(segment.path)
+
+    async def _ask(self, act: Callable[[], None]) -> None:
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._queue.put(_Question(act, done))
+        await done
+
+    # All that follows runs in the thread.
+
+    def _run(self) -> None:
+        is_open = True
+        while is_open:
+            batches, question, is_open = self._next()
+            if batches:
+                self._commit(batches)
+            self._write_files()
+            if question is not None:
+                self._settle([(question.done, _error_of(question.act))])
+            if self._is_due():
+                with suppress(OSError):
+                    self._retire_active()
+        with suppress(OSError):
+            self._retire_all()
+
+    def _next(self) -> tuple[list[_Waiting], _Question | None, bool]:
+        """Whatever waits, up to half a segment or a question; False at the end."""
+        batches: list[_Waiting] = []
+        size = 0
+        try:
+            item = self._queue.get(timeout=self._patience())
+            while isinstance(item, _Waiting):
+                batches.append(item)
+                size += item.size
+                if size > self._size // 2:
+                    return batches, None, True
+                item = self._queue.get_nowait()
+        except Empty:
+            return batches, None, True
+        return batches, item, item is not None
+
+    def _patience(self) -> float | None:
+        if self._unwritten:
+            return RETRY_INTERVAL
+        return LAG if self._logged else None
+
+    def _is_due(self) -> bool:
+        return bool(self._logged) and time.monotonic() - self._began >= LAG and self._is_idle()
+
+    def _commit(self, waiting: Sequence[_Waiting]) -> None:
+        error = _error_of(lambda: self._append([each.batch for each in waiting]))
+        self._settle([(each.done, error) for each in waiting])
+
+    def _append(self, batches: Sequence[Batch]) -> None:
+        if self._failure is not None:
+            raise UnavailableError(f"the commit log failed ({self._failure.strerror}): restart this element")
+        if self._unwritten:
+            raise InsufficientStorageError("what was stored before does not fit; nothing was stored")
+        active = self._active()
+        records = active.encode(batches)
+        if not active.has_room(records):
+            self._retire_active()
+            active = self._active()
+            records = active.encode(batches)
+        active.write_ahead(records)
+        try:
+            active.append(records)
+        except OSError as error:
+            self._fail(error)
+            raise
+        if not self._logged:
+            self._began = time.monotonic()
+        for batch in batches:
+            for step in batch:
+                self._logged.add(step.key)
+                self.pending[step.key] = step
+                self._unwritten.append(step)
+        self._show_unwritten(len(self._unwritten))
+
+    def _active(self) -> Segment:
+        if not self._segments:
+            paths = self._root.make_log_directory()
+            self._segments = [Segment(self._root.files, path, size=self._size) for path in paths]
+            self._root.files.sync_directory(str(Path(paths[0]).parent))
+            self._begin_segment()
+        return self._segments[0]
+
+    def _begin_segment(self) -> None:
+        self._generation += 1
+        self._segments[0].begin(self._generation)
+
+    def _write_files(self) -> None:
+        """Put what is acknowledged where it belongs; what does not fit is tried again."""
+        written = 0
+        try:
+            for step in self._unwritten:
+                self._root.apply(step)
+                written += 1
+                if self.pending.get(step.key) is step:
+                    del self.pending[step.key]
+        except OSError as error:
+            self._logger.error("acknowledged_objects_not_in_place", key=step.key, reason=error.strerror)
+        del self._unwritten[:written]
+        if written:
+            self._show_unwritten(len(self._unwritten))
+
+    def _require_written(self) -> None:
+        if self._unwritten:
+            raise OSError(ENOSPC, "what was acknowledged is not in place yet")
+
+    def _retire_all(self) -> None:
+        self._wait_for_checkpoint()
+        if self._logged:
+            self._retire_active()
+            self._wait_for_checkpoint()
+
+    def _retire_active(self) -> None:
+        """Append to the other segment from now on. This one is cleared when its files are synced.
+
+        Raises:
+            OSError: the disk failed, now or in the last checkpoint, or what was acknowledged does not fit.
+        """
+        self._wait_for_checkpoint()
+        if self._failure is not None:
+            raise self._failure
+        self._require_written()
+        retired, other = self._segments
+        self._segments = [other, retired]
+        self._begin_segment()
+        self._retiring, self._logged = frozenset(self._logged), set()
+        self._checkpoint = self._syncing.submit(self._clear, retired)
+
+    def _clear(self, segment: Segment) -> None:
+        self._root.files.sync_file_system(self._root.path)
+        segment.clear()
+        self._retiring = frozenset()
+
+    def _is_idle(self) -> bool:
+        return self._failure is None and (self._checkpoint is None or self._checkpoint.done())
+
+    def _wait_for_checkpoint(self) -> None:
+        if self._checkpoint is not None:
+            checkpoint, self._checkpoint = self._checkpoint, None
+            try:
+                checkpoint.result()
+            except OSError as error:
+                self._fail(error)
+                raise
+
+    def _fail(self, error: OSError) -> None:
+        """What a failed sync left on the disk is unknown, and a second one would not tell: take no more."""
+        self._failure = error
+        self._logger.error("commit_log_failed", reason=error.strerror)
+
+    def _settle(self, outcomes: Sequence[_Outcome]) -> None:
+        self._loop.call_soon_threadsafe(_deliver, outcomes)
+
+
+def replay(root: Root) -> int:
+    """Put in place what a process that did not end cleanly left in the log; how many objects. Blocks.
+
+    May be interrupted and repeated: the log is removed when all it says is on stable storage.
+    """
+    segments = sorted((*read_batches(path), path) for path in root.log_files())
+    steps = [step for _, batches, _ in segments for batch in batches for step in batch]
+    for step in steps:
+        root.apply(step)
+    if steps:
+        root.files.sync_file_system(root.path)
+    for _, _, path in segments:
+        root.files.remove(path)
+    return len(steps)
+
+
+def _error_of(act: Callable[[], None]) -> BaseException | None:
+    try:
+        act()
+    except (OSError, ArtStoreError) as error:
+        return error
+    return None
+
+
+def _deliver(outcomes: Sequence[_Outcome]) -> None:
+    for done, error in outcomes:
+        if done.cancelled():
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)

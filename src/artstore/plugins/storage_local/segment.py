@@ -1,0 +1,136 @@
+"""One file of the commit log: batches appended to space that was written before, so that syncing is cheap."""
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from artstore.plugins.storage_local.files import Files
+
+# Every record: magic, generation, length and CRC-32 of what follows.
+_RECORD: Final = struct.Struct("<4sQII")
+_MAGIC: Final = b"ASL1"
+# Every step in a record: modification time in ns, bytes of the object (-1: it is removed), bytes of its key.
+_STEP: Final = struct.Struct("<qqH")
+_REMOVED: Final = -1
+
+
+class Step(NamedTuple):
+    """One object that is put, or removed where ``content`` is ``None``."""
+
+    key: str
+    content: bytes | None
+    modified_ns: int
+
+
+Batch = Sequence[Step]
+"""Steps that happen all or not at all."""
+
+
+GROWTH: Final = 1024 * 1024
+"""Bytes that are written ahead at a time: syncing data in their place changes no metadata of the file."""
+
+
+class Segment:
+    """A file of at most ``size`` bytes, with the batches of one generation from its start to the first torn
+    one.
+    """
+
+    def __init__(self, files: Files, path: str, *, size: int) -> None:
+        self.path = path
+        self._size = size
+        self._files = files
+        self._descriptor = files.create(path)
+        self._written_ahead = 0
+        self._generation = 0
+        self._end = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return self._end == 0
+
+    def has_room(self, records: bytes) -> bool:
+        return self._end + len(records) <= self._size
+
+    def begin(self, generation: int) -> None:
+        """Start again; what is appended from now on belongs to ``generation``, the highest so far."""
+        self._generation = generation
+        self._end = 0
+
+    def encode(self, batches: Sequence[Batch]) -> bytes:
+        """``batches`` as they are appended."""
+        return b"".join(_encode(batch, self._generation) for batch in batches)
+
+    def append(self, records: bytes) -> None:
+        """Put ``records`` on stable storage."""
+        self._files.write_at(self._descriptor, records, self._end)
+        self._files.sync_data(self._descriptor)
+        self._end += len(records)
+
+    def write_ahead(self, records: bytes) -> None:
+        """Take the space of ``records``, so that nothing but a broken disk can refuse them."""
+        while self._end + len(records) > self._written_ahead:
+            self._files.write_at(self._descriptor, bytes(GROWTH), self._written_ahead)
+            self._files.sync(self._descriptor)
+            self._written_ahead += GROWTH
+
+    def clear(self) -> None:
+        """Forget every batch, durably."""
+        self._files.write_at(self._descriptor, bytes(_RECORD.size), 0)
+        self._files.sync_data(self._descriptor)
+        self._end = 0
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def read_batches(path: str) -> tuple[int, list[Batch]]:
+    """The generation of the segment at ``path`` and its whole batches, in order."""
+    with open(path, "rb") as file:
+        content = memoryview(file.read())
+    generation = _generation(content)
+    return generation, list(_batches(content, generation))
+
+
+def _generation(content: memoryview) -> int:
+    if len(content) < _RECORD.size:
+        return 0
+    magic, generation, _, _ = _RECORD.unpack_from(content)
+    return int(generation) if magic == _MAGIC else 0
+
+
+def _batches(content: memoryview, generation: int) -> Iterator[Batch]:
+    """Up to the first record that is torn, or left over from an earlier generation."""
+    start = 0
+    while start + _RECORD.size <= len(content):
+        magic, found, length, checksum = _RECORD.unpack_from(content, start)
+        payload = content[start + _RECORD.size : start + _RECORD.size + length]
+        if magic != _MAGIC or found != generation or len(payload) < length or zlib.crc32(payload) != checksum:
+            return
+        yield list(_steps(payload))
+        start += _RECORD.size + length
+
+
+def _encode(batch: Batch, generation: int) -> bytes:
+    parts: list[bytes] = []
+    for key, content, modified_ns in batch:
+        name = key.encode()
+        size = _REMOVED if content is None else len(content)
+        parts += [_STEP.pack(modified_ns, size, len(name)), name, content or b""]
+    payload = b"".join(parts)
+    return _RECORD.pack(_MAGIC, generation, len(payload), zlib.crc32(payload)) + payload
+
+
+def _steps(payload: memoryview) -> Iterator[Step]:
+    start = 0
+    while start < len(payload):
+        modified_ns, size, length = _STEP.unpack_from(payload, start)
+        start += _STEP.size
+        key = str(payload[start : start + length], "utf-8")
+        start += length
+        if size == _REMOVED:
+            yield Step(key, None, modified_ns)
+        else:
+            yield Step(key, bytes(payload[start : start + size]), modified_ns)
+            start += size
