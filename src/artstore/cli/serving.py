@@ -1,6 +1,5 @@
 """`artstore up`, `run` and `init`: starts roles from one configuration file."""
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -9,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from artstore.cli import event_loop
 from artstore.cli.composition import make_app
 from artstore.cli.directory import CONFIG_NAME, DEFAULT_DATA, RUNNING_NAME, make_directory
 from artstore.cli.workers import supervise
@@ -34,12 +34,13 @@ def up(
     overrides = {} if base_port is None else {"base_port": base_port}
     settings = read_settings(data / CONFIG_NAME, overrides=overrides)
     configure_logging(log_format=settings.logging.format, level=settings.logging.level)
-    asyncio.run(
+    event_loop.run(
         serve(
             [_listener(role, settings) for role in ALL_ROLES],
             settings=settings.server,
             on_ready=lambda: _announce(data, settings),
-        )
+        ),
+        roles=ALL_ROLES,
     )
     # Not after a failed start: another cluster that runs on this directory would be lost to its clients.
     (data / RUNNING_NAME).unlink(missing_ok=True)
@@ -62,7 +63,7 @@ def run(
         supervise(["run", role, "--config", str(config), "--reuse-port"], workers=workers)
         return
     listener = _listener(role, settings, reuse_port=reuse_port)
-    asyncio.run(serve([listener], settings=settings.server))
+    event_loop.run(serve([listener], settings=settings.server), roles=[role])
 
 
 def init(
