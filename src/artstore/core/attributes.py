@@ -33,6 +33,8 @@ SCHEMA_VERSION: Final = "2.0"
 MAX_SIDECAR_SIZE: Final = 64 * 1024
 """Bytes of a sidecar unless the element is configured otherwise."""
 
+_PLAIN_TYPES: Final = frozenset({str, int, bool, type(None)})
+
 RetentionPolicy = Literal["temporary", "permanent"]
 FileStatus = Literal["active", "deleted"]
 
@@ -177,7 +179,8 @@ class FileAttributes(_Preserving):
         return self.model_dump(mode="json", exclude_none=True)
 
     def _canonical(self) -> bytes:
-        """Only free-form members go through the canonicaliser, which is ten times slower than orjson.
+        """Only free-form members go through the canonicaliser, which is ten times slower than orjson, and of
+        those only the ones that need it.
 
         The members we define are text, integers and ASCII names: sorted, orjson writes them canonically.
         """
@@ -185,8 +188,19 @@ class FileAttributes(_Preserving):
         if self.model_extra:
             return rfc8785.dumps(document)
         for name in ("custom_attributes", "retention"):
-            document[name] = orjson.Fragment(rfc8785.dumps(document[name]))
+            if not _is_plain(document[name]):
+                document[name] = orjson.Fragment(rfc8785.dumps(document[name]))
         return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+
+
+def _is_plain(members: Mapping[str, Any]) -> bool:
+    """Whether orjson, too, writes them canonically: ASCII names, no float, nothing in a container.
+
+    Of names beyond ASCII it has another order, of floats another form.
+    """
+    return all(
+        name.isascii() and (type(value) in _PLAIN_TYPES or value == []) for name, value in members.items()
+    )
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
