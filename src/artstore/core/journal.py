@@ -4,9 +4,11 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+import pydantic_core
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artstore.core.attributes import FileAttributes
+from artstore.core.spec import UpstreamError
 
 Operation = Literal["create", "update", "delete"]
 
@@ -37,4 +39,40 @@ class JournalPage(BaseModel):
     epoch: str
     items: list[JournalEntry]
     last_sequence: Annotated[int, Field(ge=0, description="The newest position in this epoch.")]
+    has_more: bool
+
+
+class UnreadEntry(BaseModel):
+    """A :class:`JournalEntry` of which only as much is validated as tells whether it is known already.
+
+    What an indexer reads is mostly known, and validating sidecars is most of the work of reading.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    sequence: Annotated[int, Field(ge=1)]
+    time: datetime
+    file_id: UUID
+
+    def read(self) -> JournalEntry:
+        """All of it.
+
+        Raises:
+            UpstreamError: it is no journal entry.
+        """
+        try:
+            return JournalEntry.model_validate_json(pydantic_core.to_json(self))
+        except ValidationError:
+            raise UpstreamError(f"the journal's entry {self.sequence} is not a JournalEntry") from None
+
+
+class UnreadPage(BaseModel):
+    """A :class:`JournalPage` of unread entries."""
+
+    model_config = ConfigDict(frozen=True)
+
+    element_id: str
+    epoch: str
+    items: list[UnreadEntry]
+    last_sequence: Annotated[int, Field(ge=0)]
     has_more: bool

@@ -8,8 +8,15 @@ from uuid import UUID
 
 import pytest
 
+from artstore.core.journal import JournalEntry, UnreadEntry
 from artstore.core.search import JournalPosition, SearchCriteria
-from artstore.core.spec import Database, InvalidRequestError, NotFoundError, PreconditionFailedError
+from artstore.core.spec import (
+    Database,
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionFailedError,
+    UpstreamError,
+)
 from artstore.core.stores.files import FilesStore
 from artstore.core.stores.leases import LeasesStore
 from artstore.core.stores.search import SearchStore
@@ -40,6 +47,33 @@ async def test_a_file_comes_back_as_its_element_described_it(files: FilesStore) 
 
     file = await files.get(file_id(1))
     assert (file.element_id, file.sequence, file.attributes) == (ELEMENT, 1, said.attributes)
+
+
+def unread(said: JournalEntry) -> UnreadEntry:
+    """``said`` as the indexer gets it."""
+    return UnreadEntry.model_validate_json(said.model_dump_json())
+
+
+async def test_unread_entries_come_to_the_same(files: FilesStore) -> None:
+    said = [entry(number, description="О приёмке", custom_attributes={"n": 1.5}) for number in range(1, 11)]
+    await files.apply(ELEMENT, EPOCH, said[:5])
+
+    applied = await files.apply(ELEMENT, EPOCH, [unread(each) for each in said], position=10)
+
+    assert (applied.written, applied.skipped) == (5, 5)
+    assert [(await files.get(each.file_id)).attributes for each in said] == [each.attributes for each in said]
+
+
+async def test_an_unread_entry_that_is_none_is_refused_and_nothing_of_its_slice_is_kept(
+    files: FilesStore,
+) -> None:
+    fault = unread(entry(2)).model_copy(update={"attributes": {"file_id": "?"}})
+
+    with pytest.raises(UpstreamError, match="entry 2 is not"):
+        await files.apply(ELEMENT, EPOCH, [unread(entry(1)), fault], position=2)
+
+    assert await ids(files) == []
+    assert await files.position(ELEMENT) is None
 
 
 async def test_an_unknown_file_is_not_found(files: FilesStore) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from artstore.core.attributes import FileAttributes
-from artstore.core.journal import JournalEntry
+from artstore.core.journal import JournalEntry, UnreadEntry
 from artstore.core.search import JournalPosition
 from artstore.core.spec import (
     Database,
@@ -100,7 +100,7 @@ class FilesStore:
         self,
         element_id: str,
         epoch: str,
-        entries: Sequence[JournalEntry],
+        entries: Sequence[JournalEntry | UnreadEntry],
         *,
         position: int | None = None,
         lease: Lease | None = None,
@@ -110,7 +110,8 @@ class FilesStore:
         Args:
             element_id: Whose journal it is.
             epoch: The epoch of the journal.
-            entries: The slice. One whose attributes are absent says that the file is no more.
+            entries: The slice. One whose attributes are absent says that the file is no more. Unread
+                ones are read when they are not known already.
             position: The sequence that the journal has now been read to, for whoever reads it from
                 its beginning without gaps. ``None`` for entries that were handed over: they are
                 applied only as far as the reader of the journal has not passed them.
@@ -241,8 +242,8 @@ class FilesStore:
         return True
 
     async def _unknown(
-        self, entries: Sequence[JournalEntry], *, element_id: str, epoch: str
-    ) -> Sequence[JournalEntry]:
+        self, entries: Sequence[JournalEntry | UnreadEntry], *, element_id: str, epoch: str
+    ) -> Sequence[JournalEntry | UnreadEntry]:
         """The entries without those that are known, as far as can be told before the transaction.
 
         Asking costs less than preparing: the journal repeats all that was handed over.
@@ -253,7 +254,7 @@ class FilesStore:
         read = position.sequence if position is not None and position.epoch == epoch else 0
         files = await _known_files(self._database, file_ids=[str(entry.file_id) for entry in entries])
 
-        def is_known(entry: JournalEntry) -> bool:
+        def is_known(entry: JournalEntry | UnreadEntry) -> bool:
             file = files.get(str(entry.file_id))
             return entry.sequence <= read or (
                 file is not None
@@ -304,14 +305,18 @@ class FilesStore:
 
 
 async def _prepare(
-    entries: Sequence[JournalEntry], *, element_id: str, epoch: str
+    entries: Sequence[JournalEntry | UnreadEntry], *, element_id: str, epoch: str
 ) -> list[FileRow | Tombstone]:
     """Everything that needs no database, before the transaction in which others would wait for it."""
 
     def prepare() -> list[FileRow | Tombstone]:
-        return [to_row(entry, element_id=element_id, epoch=epoch) for entry in entries]
+        return [to_row(_read(entry), element_id=element_id, epoch=epoch) for entry in entries]
 
     return prepare() if len(entries) <= _PREPARED_INLINE else await asyncio.to_thread(prepare)
+
+
+def _read(entry: JournalEntry | UnreadEntry) -> JournalEntry:
+    return entry.read() if isinstance(entry, UnreadEntry) else entry
 
 
 async def _check_lease(transaction: Transaction, lease: Lease | None) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from artstore.core.client.roles import RoleClient
-from artstore.core.journal import JournalPage
+from artstore.core.journal import UnreadPage
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, PreconditionFailedError, UnavailableError, UpstreamError
 from artstore.core.stores.files import FilesStore
@@ -13,7 +13,7 @@ from artstore.core.stores.leases import Lease
 from artstore.services.admin.metrics import IndexMetrics
 
 PAGE_SIZE: Final = 200
-"""Entries. Reading a page holds the event loop for about 10 ms."""
+"""Entries. Reading a page holds the event loop for a few milliseconds."""
 
 LONG_POLL: Final = 8.0
 """Seconds an element may wait for its next entry before it answers that there is none."""
@@ -92,19 +92,19 @@ class JournalFollower:
             if page.items and not page.has_more:
                 await asyncio.sleep(GATHERING)
 
-    async def _fetch(self, reading: "_Reading") -> JournalPage:
+    async def _fetch(self, reading: "_Reading") -> UnreadPage:
         # An element that was away may have begun a new epoch, which its first answer tells: no waiting.
         wait = LONG_POLL if reading.has_reached_end else 0
         url = f"{self.url}/api/v1/journal?after={reading.sequence}&limit={PAGE_SIZE}&wait={wait:g}"
         try:
             async with asyncio.timeout(wait + ANSWER_TIMEOUT):
-                page = await self._client.get(url, JournalPage, deadline=None)
+                page = await self._client.get(url, UnreadPage, deadline=None)
         except TimeoutError:
             raise UnavailableError(f"no answer within {wait + ANSWER_TIMEOUT:g} seconds") from None
         _check(page, reading, element_id=self._element_id)
         return page
 
-    async def _apply(self, page: JournalPage, reading: "_Reading") -> None:
+    async def _apply(self, page: UnreadPage, reading: "_Reading") -> None:
         if page.items:
             sequence = page.items[-1].sequence
             await self._files.apply(
@@ -142,7 +142,7 @@ class _Reading:
     has_reached_end: bool = False
 
 
-def _check(page: JournalPage, reading: _Reading, *, element_id: str) -> None:
+def _check(page: UnreadPage, reading: _Reading, *, element_id: str) -> None:
     if page.element_id != element_id:
         raise UpstreamError(f"storage element {page.element_id} answers in place of {element_id}")
     if page.epoch != reading.epoch:

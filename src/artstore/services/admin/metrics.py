@@ -8,7 +8,7 @@ from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from artstore.core.journal import JournalPage
+from artstore.core.journal import UnreadPage
 from artstore.services.admin.token_requests import ErrorCode, TokenRefusedError
 
 # Seconds. A token is one signature of a millisecond and one look into the database.
@@ -76,7 +76,7 @@ class IndexMetrics:
             registry=registry,
         )
 
-    def applied(self, page: JournalPage) -> None:
+    def applied(self, page: UnreadPage) -> None:
         """Note a page that is in the index now."""
         self._records.labels(page.element_id).inc(len(page.items))
         sequence = page.items[-1].sequence if page.items else page.last_sequence
