@@ -7,8 +7,9 @@ from typing import Any, Final, cast
 
 from artstore.core.config import RoleName
 
-# uvloop cannot send a file without copying it through the process (sendfile), by which elements serve.
-_STOCK_LOOP: Final[RoleName] = "element"
+# Measured: uvloop costs these more, who send large files. It has no sendfile, by which elements serve, and
+# relaying 8 MiB through query took 13 ms of CPU instead of 9.
+_STOCK_LOOP: Final[frozenset[RoleName]] = frozenset({"element", "query"})
 
 
 def run(main: Coroutine[Any, Any, None], *, roles: Collection[RoleName]) -> None:
@@ -18,8 +19,8 @@ def run(main: Coroutine[Any, Any, None], *, roles: Collection[RoleName]) -> None
 
 
 def loop_factory(roles: Collection[RoleName]) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes a loop of uvloop; ``None``, which is the stock loop, for an element or without uvloop."""
-    if _STOCK_LOOP in roles:
+    """What makes a loop of uvloop; ``None``, the stock loop, for who sends files or without uvloop."""
+    if not _STOCK_LOOP.isdisjoint(roles):
         return None
     try:
         uvloop = import_module("uvloop")
