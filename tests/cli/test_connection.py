@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import failure
-from tests.cluster import Cluster, artstore, free_base_port
+from tests.cluster import Cluster, artstore, free_base_port, run_artstore
 
 
 @pytest.fixture
@@ -124,13 +124,13 @@ def test_wrong_credentials_are_told_once_and_not_repeated(cluster: Cluster, home
     assert "ars_wrong" not in told
 
 
-@pytest.mark.parametrize("url", ["nonsense", "http://[", "ftp://127.0.0.1"])
-def test_a_url_that_is_none_is_told(home: Path, url: str) -> None:
+@pytest.mark.parametrize(("url", "code"), [("nonsense", 2), ("http://[", 1), ("ftp://127.0.0.1", 2)])
+def test_a_url_that_is_none_is_told(home: Path, url: str, code: int) -> None:
     environment = {"ARTSTORE_URL": url, "ARTSTORE_CLIENT_ID": "a", "ARTSTORE_CLIENT_SECRET": "b"}
 
     completed = run("ls", home=home, environment=environment)
 
-    assert url in failure(completed, code=1)
+    assert url in failure(completed, code=code)
 
 
 def test_credentials_come_from_a_profile(cluster: Cluster, home: Path) -> None:
@@ -179,3 +179,22 @@ def test_a_profile_that_cannot_be_used_is_told(home: Path, text: bytes, told: st
 
     assert told in line
     assert "hidden" not in line
+
+
+@pytest.mark.parametrize(
+    ("url", "client_id", "told"),
+    [
+        ("127.0.0.1:8000", "a", "the URL 127.0.0.1:8000 should begin with http:// or https://"),
+        ("http://127.0.0.1:8000", "a:b", "a client id has no colon"),
+    ],
+)
+def test_an_environment_that_cannot_be_used_is_told(url: str, client_id: str, told: str) -> None:
+    environment = {
+        "ARTSTORE_URL": url,
+        "ARTSTORE_CLIENT_ID": client_id,
+        "ARTSTORE_CLIENT_SECRET": "x",
+    }
+
+    completed = run_artstore("ls", environment=environment, check=False)
+
+    assert told in failure(completed, code=2)

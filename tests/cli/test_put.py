@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,33 @@ def test_verify_notices_bytes_that_changed_in_the_archive(cluster: Cluster, docu
     assert read_back.returncode == 1
     assert "1 failed" in read_back.stdout
     assert "verified 1 files" in believed.stdout
+
+
+def test_the_attribute_that_put_sets_itself_cannot_be_set(cluster: Cluster, document: Path) -> None:
+    completed = cluster.command("put", str(document), "--attribute", "path=mine", check=False)
+
+    assert "--attribute path=… is set by put itself" in failure(completed, code=2)
+
+
+def test_a_file_whose_size_the_system_does_not_know_is_stored_as_it_is_read(cluster: Cluster) -> None:
+    report = put(cluster, Path("/proc/version"))
+
+    [stored] = report["stored"]
+    assert stored["file_size"] == len(Path("/proc/version").read_bytes())
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_told(cluster: Cluster, tmp_path: Path) -> None:
+    path = tmp_path / "shrinking"
+    with path.open("wb") as file:
+        file.truncate(300 * 1024 * 1024)
+    process = subprocess.Popen(
+        [artstore(), "put", str(path), "--data", str(cluster.data)], stderr=subprocess.PIPE, text=True
+    )
+    staging = cluster.data / "storage" / ".artstore" / "staging"
+    while not list(staging.iterdir()):
+        time.sleep(0.001)
+    os.truncate(path, 1)
+    _, told = process.communicate(timeout=100)
+
+    assert process.returncode == 1
+    assert "the file changed while it was read: run put again" in told

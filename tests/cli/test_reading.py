@@ -1,13 +1,15 @@
 """`artstore search`, `ls`, `info`, `get`, `rm`, `service-account`: answers for people and for programs."""
 
 import json
+import subprocess
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
 from tests.cli.commands import failure, put_one
-from tests.cluster import Cluster, request
+from tests.cluster import Cluster, artstore, request, run_artstore
 
 UNKNOWN = "01920000-0000-7000-8000-000000000099"
 
@@ -186,3 +188,50 @@ def _token_status(cluster: Cluster, account: dict[str, str]) -> int:
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     )
     return answer.status
+
+
+@pytest.mark.parametrize(
+    "command", [["rm", "01920000-0000-7000-8000-000000000042"], ["service-account", "delete", "x"]]
+)
+def test_who_says_no_changes_nothing(cluster: Cluster, command: list[str]) -> None:
+    completed = subprocess.run(
+        [artstore(), *command, "--data", str(cluster.data)],
+        input="n\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert completed.returncode == 1
+    assert completed.stderr.splitlines()[-1].endswith("error: given up; nothing was changed")
+    assert "Traceback" not in completed.stderr
+
+
+def test_who_may_not_is_told_which_scope_is_missing(cluster: Cluster, document: Path) -> None:
+    made = json.loads(
+        cluster.command("service-account", "create", "reader", "--role", "READONLY", "--json").stdout
+    )
+    environment = {
+        "ARTSTORE_URL": cluster.url("admin"),
+        "ARTSTORE_CLIENT_ID": made["client_id"],
+        "ARTSTORE_CLIENT_SECRET": made["client_secret"],
+    }
+
+    completed = run_artstore("service-account", "list", environment=environment, check=False)
+
+    assert "this needs the scope accounts:read" in failure(completed, code=1)
+    assert "another role" not in completed.stderr
+
+
+def test_a_name_longer_than_a_file_system_takes_is_cut(cluster: Cluster, tmp_path: Path) -> None:
+    described = UploadAttributes(original_filename=f"{'ж' * 300}.txt").encode_header()
+    stored = cluster.request(
+        "ingester", "POST", "/api/v1/files", body=b"content", headers={ATTRIBUTES_HEADER: described}
+    ).json()
+
+    cluster.command("get", stored["file_id"], cwd=tmp_path)
+
+    [file] = tmp_path.iterdir()
+    assert file.read_bytes() == b"content"
+    assert file.name.startswith("жжж")
+    assert file.suffix == ".txt"

@@ -165,3 +165,34 @@ def _wait_for_health(port: int) -> None:
 def _children(pid: int) -> list[int]:
     listed = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=True)
     return [int(line) for line in listed.stdout.split()]
+
+
+def test_a_second_cluster_on_the_same_directory_does_not_start_and_harms_nothing(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    names = [f"{number}.txt" for number in range(300)]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text(name)
+    putting = subprocess.Popen(
+        [artstore(), "put", "-r", str(folder), "--data", str(cluster.data)], stdout=subprocess.DEVNULL
+    )
+
+    while putting.poll() is None:
+        second = cluster.command("up", "--base-port", str(free_base_port()), check=False)
+        assert second.returncode == 2
+        assert "is in use by another process" in second.stderr.splitlines()[-1]
+
+    assert putting.returncode == 0
+    verified = cluster.command("verify", "-r", str(folder))
+    assert "300" in verified.stdout
+    assert (cluster.data / "admin-url").read_text().strip() == cluster.url("admin")
+
+
+def test_a_directory_with_brackets_and_spaces_is_shown_as_it_is_typed(tmp_path: Path) -> None:
+    directory = tmp_path / "[bold] x[/y]"
+
+    completed = run_artstore("init", str(directory))
+
+    assert f"Next: artstore up --data '{directory}'\n" in completed.stdout

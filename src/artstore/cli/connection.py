@@ -79,7 +79,7 @@ def with_archive(
 async def _open(target: Target) -> AsyncGenerator[Archive, None]:
     """Connect before anything else is done, so that a cluster that is down is told once."""
     token_url = f"{target.admin_url}/api/v1/auth/token"
-    async with open_role_client(token_url=token_url, credentials=target.credentials) as client:
+    async with open_role_client(token_url=token_url, credentials=target.credentials, is_role=False) as client:
         try:
             endpoints = await client.get(f"{target.admin_url}/api/v1/endpoints", Endpoints)
         except (UnavailableError, UpstreamError) as error:
@@ -137,6 +137,14 @@ def _of_environment(url: str) -> Target:
         raise ConfigurationError(
             "ARTSTORE_URL is set: set ARTSTORE_CLIENT_ID and ARTSTORE_CLIENT_SECRET as well"
         )
+    return _target_of("the environment", url, client_id, client_secret)
+
+
+def _target_of(source: str, url: str, client_id: str, client_secret: str) -> Target:
+    if not url.startswith(("http://", "https://")):
+        raise ConfigurationError(f"{source}: the URL {url} should begin with http:// or https://")
+    if ":" in client_id:
+        raise ConfigurationError(f"{source}: a client id has no colon; the secret is given by itself")
     return Target(url.rstrip("/"), _known(ClientCredentials(client_id, client_secret)))
 
 
@@ -168,8 +176,9 @@ def _of_profile(name: str) -> Target:
     except ValidationError as error:
         faults = "; ".join(f"{path} {message}" for path, message in describe(error, _Profile))
         raise ConfigurationError(f"[{name}] in {PROFILES}: {faults}") from None
-    credentials = ClientCredentials(profile.client_id, profile.client_secret.get_secret_value())
-    return Target(profile.url.rstrip("/"), _known(credentials))
+    return _target_of(
+        f"[{name}] in {PROFILES}", profile.url, profile.client_id, profile.client_secret.get_secret_value()
+    )
 
 
 def _known(credentials: ClientCredentials) -> Callable[[], Awaitable[ClientCredentials]]:

@@ -14,6 +14,8 @@ from artstore.core.spec import ConfigurationError
 READ_SIZE: Final = 1024 * 1024
 MAX_NAME_LENGTH: Final = 500
 """Characters of a name in the archive."""
+MAX_FILE_NAME: Final = 255
+"""Bytes of a name in a directory, on every file system of Linux."""
 _ILLEGAL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029/\\\\]")
 
 
@@ -91,23 +93,33 @@ def _file(entry: os.DirEntry[str], archive_folder: PurePosixPath) -> LocalFile |
     return LocalFile(path, str(archive_folder / _text(entry.name)), size)
 
 
-def sha256_of(path: Path) -> str:
-    """The digest of a file's bytes, in hex.
+def measure(path: Path) -> tuple[str, int]:
+    """SHA-256 of a file's bytes, in hex, and their number.
 
     Raises:
         OSError: it cannot be read.
     """
-    digest = hashlib.sha256()
+    digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         while chunk := file.read(READ_SIZE):
             digest.update(chunk)
-    return digest.hexdigest()
+            size += len(chunk)
+    return digest.hexdigest(), size
 
 
 def legal_name(name: str) -> str:
     """``name`` as the archive takes it; a name of dots alone gets a letter's place taken by ``_``."""
     legal = _ILLEGAL.sub("_", name)[:MAX_NAME_LENGTH]
     return legal if legal.strip(".") else f"_{legal}"
+
+
+def file_name(name: str) -> str:
+    """``name`` as a file system takes it: cut to 255 bytes where it is longer, before its extension."""
+    legal = PurePosixPath(legal_name(name))
+    room = MAX_FILE_NAME - len(legal.suffix.encode())
+    if room < 1:
+        return legal.name.encode()[:MAX_FILE_NAME].decode(errors="ignore")
+    return legal.stem.encode()[:room].decode(errors="ignore") + legal.suffix
 
 
 def printable(text: str) -> str:

@@ -72,6 +72,8 @@ def main() -> None:
         # Help that was asked for by giving no arguments is printed already, and leaves no message.
         message = error.format_message()
         _fail(message, code=2) if message else sys.exit(2)
+    except typer.Abort:
+        _fail("given up; nothing was changed", code=1)
     except ConfigurationError as error:
         _fail(str(error), code=2)
     except ArtStoreError as error:

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from artstore.cli.arguments import attributes as parse_attributes
 from artstore.cli.arguments import validated
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
-from artstore.cli.local_files import READ_SIZE, LocalFile, find, printable, sha256_of
+from artstore.cli.local_files import READ_SIZE, LocalFile, find, measure, printable
 from artstore.cli.output import (
     JsonOption,
     TransferProgress,
@@ -27,7 +27,7 @@ from artstore.core.client.roles import parse
 from artstore.core.exchange import UploadAnswer
 from artstore.core.http.bodies import repr_digest
 from artstore.core.search import SearchCriteria, SearchPage
-from artstore.core.spec import ArtStoreError, UnavailableError
+from artstore.core.spec import ArtStoreError, ConfigurationError, InvalidRequestError, UnavailableError
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
 
 PATH_ATTRIBUTE: Final = "path"
@@ -83,12 +83,21 @@ class Putter:
         self.progress.finish_file()
 
     async def _put_unless_stored(self, file: LocalFile) -> None:
-        digest = await asyncio.to_thread(sha256_of, file.path)
+        digest, size = await asyncio.to_thread(measure, file.path)
+        file = replace(file, size=size)  # as it is now: it was found some time ago
         if await is_stored(self.archive, file, digest):
             self.report.already_stored += 1
             self.progress.advance(file.size)
         else:
-            self.report.stored.append(await self._upload(file, digest))
+            self.report.stored.append(await self._upload_unchanged(file, digest))
+
+    async def _upload_unchanged(self, file: LocalFile, digest: str) -> UploadAnswer:
+        try:
+            return await self._upload(file, digest)
+        except ArtStoreError as error:
+            if await asyncio.to_thread(measure, file.path) != (digest, file.size):
+                raise InvalidRequestError("the file changed while it was read: run put again") from error
+            raise
 
     async def _upload(self, file: LocalFile, digest: str) -> UploadAnswer:
         """Try until it is stored: the key makes repeating harmless, whatever became of the first try."""
@@ -155,9 +164,10 @@ def put(
     profile: ProfileOption = None,
 ) -> None:
     """Store files. What is stored already, with the same path and digest, is skipped."""
-    common = _common_attributes(
-        tag or [], parse_attributes(attribute), description=description, retention=retention
-    )
+    attributes = parse_attributes(attribute)
+    if PATH_ATTRIBUTE in attributes:
+        raise ConfigurationError(f"--attribute {PATH_ATTRIBUTE}=… is set by put itself: choose another name")
+    common = _common_attributes(tag or [], attributes, description=description, retention=retention)
     report = PutReport()
     files = find_files(paths, recursive=recursive, report=report)
     with transfer_progress("storing", files=len(files), size=sum(file.size for file in files)) as progress:
@@ -201,10 +211,15 @@ async def is_stored(archive: Archive, file: LocalFile, digest: str) -> bool:
 
 
 async def read(file: LocalFile) -> AsyncIterator[bytes]:
-    """The file's bytes, read in a thread."""
+    """The file's first ``size`` bytes, read in a thread; one that has fewer by now ends in an error."""
     opened = await asyncio.to_thread(file.path.open, "rb")
+    left = file.size
     try:
-        while chunk := await asyncio.to_thread(opened.read, READ_SIZE):
+        while left:
+            chunk = await asyncio.to_thread(opened.read, min(READ_SIZE, left))
+            if not chunk:
+                raise EOFError("the file became shorter")
+            left -= len(chunk)
             yield chunk
     finally:
         await asyncio.to_thread(opened.close)

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from artstore.cli.arguments import attributes as parse_attributes
 from artstore.cli.arguments import validated
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
-from artstore.cli.local_files import legal_name
+from artstore.cli.local_files import file_name
 from artstore.cli.output import (
     JsonOption,
     TransferProgress,
@@ -176,20 +176,22 @@ async def _get(archive: Archive, file_id: UUID, output: Path | None, *, force: b
         sys.stdout.flush()
         return
     hit = await describe(archive, file_id)
-    target = output or Path(legal_name(hit.original_filename))
-    if target.exists() and not force:
+    target = output or Path(file_name(hit.original_filename))
+    if await asyncio.to_thread(os.path.lexists, target) and not force:
         raise ConfigurationError(
             f"{target} is there already: name another with -o, or replace it with --force"
         )
     # Beside the target: what has its name is whole and verified.
-    partial = target.with_name(f".{target.name[:100]}.{os.getpid()}.partial")
+    partial = target.with_name(f".{file_id}.{os.getpid()}.partial")
     try:
         sink = await asyncio.to_thread(partial.open, "wb")
         with sink, transfer_progress("getting", files=1, size=hit.file_size) as progress:
             await receive(archive, file_id, sink, progress)
         partial.replace(target)
     except OSError as error:
-        raise ConfigurationError(f"cannot write {target}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"cannot write {target}: {error.strerror}; name another file with -o"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
     console.print(f"{target}: {size_text(hit.file_size)}, SHA-256 verified", markup=False)

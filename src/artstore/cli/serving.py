@@ -1,5 +1,6 @@
 """`artstore up`, `run` and `init`: starts roles from one configuration file."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -42,8 +43,7 @@ def up(
         ),
         roles=ALL_ROLES,
     )
-    # Not after a failed start: another cluster that runs on this directory would be lost to its clients.
-    (data / RUNNING_NAME).unlink(missing_ok=True)
+    _forget(data, settings)
 
 
 def run(
@@ -74,8 +74,9 @@ def init(
     if (directory / CONFIG_NAME).exists():
         raise ConfigurationError(f"{directory / CONFIG_NAME} is there already; nothing was changed")
     make_directory(directory, base_port=base_port)
-    Console().print(
-        f"Made [bold]{escape(str(directory / CONFIG_NAME))}[/bold]. Next: artstore up --data {directory}"
+    Console(soft_wrap=True).print(
+        f"Made [bold]{escape(str(directory / CONFIG_NAME))}[/bold]. Next: artstore up --data "
+        f"{escape(shlex.quote(str(directory)))}"
     )
 
 
@@ -89,9 +90,16 @@ def _listener(role: RoleName, settings: Settings, *, reuse_port: bool = False) -
     )
 
 
+def _forget(data: Path, settings: Settings) -> None:
+    """Not after a failed start, and not what another says: its clients would no longer find it."""
+    running = data / RUNNING_NAME
+    if running.exists() and running.read_text().strip() == settings.url("admin"):
+        running.unlink(missing_ok=True)
+
+
 def _announce(data: Path, settings: Settings) -> None:
     (data / RUNNING_NAME).write_text(settings.url("admin") + "\n")
-    option = "" if data == DEFAULT_DATA else f" --data {data}"
+    option = "" if data == DEFAULT_DATA else f" --data {shlex.quote(str(data))}"
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"\n[bold]ArtStore is up[/bold] on {escape(str(data.resolve()))}")
     for role in ALL_ROLES:
@@ -102,5 +110,5 @@ def _announce(data: Path, settings: Settings) -> None:
     )
     console.print("In another terminal:")
     for example in ("put --recursive FOLDER", "search WORD", "get ID -o FILE", "verify --recursive FOLDER"):
-        console.print(f"  artstore {escape(example)}{option}")
+        console.print(f"  artstore {escape(example + option)}")
     console.print("Stop with Ctrl-C.\n")

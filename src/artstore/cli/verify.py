@@ -11,7 +11,7 @@ import typer
 from pydantic import BaseModel, Field
 
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
-from artstore.cli.local_files import LocalFile, find, printable, sha256_of
+from artstore.cli.local_files import LocalFile, find, measure, printable
 from artstore.cli.output import (
     JsonOption,
     TransferProgress,
@@ -73,7 +73,7 @@ class Verifier:
 
     async def _compare(self, file: LocalFile) -> str | None:
         """Why the archive does not prove this file, ``None`` when it does."""
-        digest = await asyncio.to_thread(sha256_of, file.path)
+        digest, _ = await asyncio.to_thread(measure, file.path)
         page = await find_in_archive(self.archive, SearchCriteria(query=digest, mode="exact", limit=1))
         if not page.items:
             return "is not in the archive with this content"

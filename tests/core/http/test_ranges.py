@@ -21,6 +21,9 @@ from artstore.core.spec import ByteRange, RangeNotSatisfiableError
         ("bytes=50-51,0-1", [ByteRange(50, 51), ByteRange(0, 1)]),
         ("bytes=0-10,5-20", [ByteRange(0, 20)]),
         ("bytes=0-10,11-20", [ByteRange(0, 20)]),
+        pytest.param(f"bytes=0-{'9' * 5000}", [ByteRange(0, 99)], id="far end"),
+        pytest.param(f"bytes=-{'9' * 5000}", [ByteRange(0, 99)], id="long suffix"),
+        pytest.param(f"bytes={'0' * 5000}1-1", [ByteRange(1, 1)], id="zeros"),
         ("bytes=0-1,500-", [ByteRange(0, 1)]),
     ],
 )
@@ -36,6 +39,7 @@ def test_a_set_of_ranges_is_understood(header: str, expected: list[ByteRange]) -
             "bytes",
             "bytes=",
             "bytes=a-b",
+            "bytes=٠-١",
             "bytes=5-4",
             "bytes=-",
             "items=0-1",
@@ -50,7 +54,8 @@ def test_what_is_no_set_of_ranges_is_ignored(header: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "size"), [("bytes=100-", 100), ("bytes=-0", 100), ("bytes=0-", 0), ("bytes=-5", 0)]
+    ("header", "size"),
+    [("bytes=100-", 100), (f"bytes={'9' * 5000}-", 100), ("bytes=-0", 100), ("bytes=0-", 0), ("bytes=-5", 0)],
 )
 def test_ranges_outside_the_file_cannot_be_satisfied(header: str, size: int) -> None:
     with pytest.raises(RangeNotSatisfiableError) as raised:

@@ -185,12 +185,6 @@ async def test_who_gives_up_finds_what_became_of_the_batch(root: Path) -> None:
         assert await read(storage.get("key")) == b"content"
 
 
-async def test_only_one_process_has_a_log(root: Path) -> None:
-    async with opened(root) as first, opened(root) as second:
-        assert first.capabilities.atomic_batch is not None
-        assert second.capabilities.atomic_batch is None
-
-
 @pytest.mark.parametrize("size", [1, SMALLEST_LOG - 1])
 def test_a_log_too_small_for_a_batch_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match=f"should be 0 or at least {SMALLEST_LOG}"):

@@ -109,7 +109,7 @@ async def test_a_step_that_fails_leaves_nothing_staged(
 
         assert type(failure.value) is expected
         assert staged() == []
-        assert "a/new/key" in failure.value.detail
+        assert "a/new/key" not in failure.value.detail
         assert os.strerror(number) in failure.value.detail
         assert str(root) not in failure.value.detail
 

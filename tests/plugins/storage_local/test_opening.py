@@ -1,7 +1,5 @@
 """How a root is opened, and what an operator is told when it cannot be."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -82,24 +80,12 @@ async def test_what_a_killed_process_left_staged_is_removed(root: Path) -> None:
     assert [(entry["event"], entry["count"]) for entry in logs] == [("storage_leftovers_removed", 1)]
 
 
-async def test_what_another_process_is_writing_is_left_alone(
-    root: Path, staged: Callable[[], list[str]]
-) -> None:
-    halfway, go_on = asyncio.Event(), asyncio.Event()
-
-    async def interrupted_body() -> AsyncIterator[bytes]:
-        yield b"x" * (3 * 1024 * 1024)
-        yield b"y" * (3 * 1024 * 1024)
-        halfway.set()
-        await go_on.wait()
-
+async def test_a_root_has_one_process_at_a_time(root: Path) -> None:
     async with open_local(LocalConfig(root=root), plugin_context("storage_local")) as first:
-        putting = asyncio.create_task(first.put("key", interrupted_body()))
-        await halfway.wait()
-        async with open_local(LocalConfig(root=root), plugin_context("storage_local")) as second:
-            staged_meanwhile = staged()
-            go_on.set()
-            await putting
+        with pytest.raises(ConfigurationError, match=r"root .* is in use by another process: stop that"):
+            async with open_local(LocalConfig(root=root), plugin_context("storage_local")):
+                pass
+        await first.put("key", body(b"content"))
 
-            assert len(staged_meanwhile) == 1
-            assert (await second.head("key")).size == 6 * 1024 * 1024
+    async with open_local(LocalConfig(root=root), plugin_context("storage_local")) as second:
+        assert await read(second.get("key")) == b"content"

@@ -24,9 +24,10 @@ READ_BUFFER: Final = 256 * 1024
 class RoleClient:
     """Calls other roles as one service account."""
 
-    def __init__(self, session: ClientSession, tokens: TokenSource) -> None:
+    def __init__(self, session: ClientSession, tokens: TokenSource, *, is_role: bool = True) -> None:
         self._session = session
         self._tokens = tokens
+        self._is_role = is_role
 
     @asynccontextmanager
     async def request(
@@ -63,7 +64,9 @@ class RoleClient:
             response = await self._send(method, url, deadline, stall_timeout, headers, data)
         try:
             if response.status >= 400 and response.status not in accept_statuses:
-                raise remote_error(response.status, await response.read(), response.headers)
+                raise remote_error(
+                    response.status, await response.read(), response.headers, is_role=self._is_role
+                )
             yield response
         except ClientError as error:
             raise UpstreamError(f"the connection to another role broke ({type(error).__name__})") from error
@@ -117,9 +120,12 @@ class RoleClient:
 
 @asynccontextmanager
 async def open_role_client(
-    *, token_url: str, credentials: GetCredentials
+    *, token_url: str, credentials: GetCredentials, is_role: bool = True
 ) -> AsyncGenerator[RoleClient, None]:
-    """Hold a pooled client open. Does no I/O before the first call."""
+    """Hold a pooled client open. Does no I/O before the first call.
+
+    Who is no role but a person (``is_role=False``) is told what they may not do.
+    """
     connector = TCPConnector(limit=0, keepalive_timeout=30)
     async with ClientSession(
         connector=connector,
@@ -129,7 +135,7 @@ async def open_role_client(
     ) as session:
         tokens = TokenSource(session, token_url=token_url, credentials=credentials)
         try:
-            yield RoleClient(session, tokens)
+            yield RoleClient(session, tokens, is_role=is_role)
         finally:
             await tokens.close()
 

@@ -134,17 +134,19 @@ def http_error_response(error: web.HTTPException, *, request_id: str) -> web.Res
     )
 
 
-def remote_error(status: int, body: bytes, headers: Mapping[str, str]) -> ArtStoreError:
-    """The error another role answered with.
+def remote_error(
+    status: int, body: bytes, headers: Mapping[str, str], *, is_role: bool = True
+) -> ArtStoreError:
+    """The error another role answered with, to a role or to a person.
 
     What is about the client's request is passed on; what is about that role becomes ``UpstreamError``
-    or ``UnavailableError``.
+    or ``UnavailableError``. So does what is about our own permissions, when we are a role.
     """
     try:
         problem = Problem.model_validate_json(body)
     except ValueError:
         return UpstreamError(f"another role answered {status} without saying why")
-    if status in (401, 403):
+    if status in (401, 403) and is_role:
         return UpstreamError(f"another role refused our own credentials: {problem.detail}")
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return UnavailableError(problem.detail or problem.title, retry_after=_retry_after(headers))
@@ -187,6 +189,7 @@ def _framework_detail(error: web.HTTPException) -> str | None:
     details: dict[int, str] = {
         404: "there is nothing at this path; /api/v1/openapi.json lists what there is",
         405: "this path does not have this method; the Allow header lists those it has",
+        415: "a body of this type or encoding is not taken here; /api/v1/openapi.json lists what is",
     }
     return details.get(error.status)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
 from aiohttp.web_request import BaseRequest
 
 from artstore.core.http.problems import problem_response
@@ -53,4 +53,6 @@ class Protocol(web.RequestHandler):
 def _detail(error: HttpProcessingError) -> str:
     if isinstance(error, LineTooLong):
         return f"the request line, or a header, is longer than {MAX_HEADER_SIZE} bytes"
+    if isinstance(error, InvalidURLError):
+        return "the request line has characters that a URL cannot have: percent-encode them (RFC 3986)"
     return "this is not a request as HTTP/1.1 defines it (RFC 9112)"

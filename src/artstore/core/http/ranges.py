@@ -10,7 +10,9 @@ MAX_RANGES: Final = 32
 """More ranges than this in one request are answered with the whole: RFC 9110 section 14.2 allows it,
 and many small ranges are a known way to make a server work (RFC 9110 section 17.15)."""
 
-_SPEC: Final = re.compile(r"\s*(\d*)\s*-\s*(\d*)\s*")
+_SPEC: Final = re.compile(r"[ \t]*([0-9]*)[ \t]*-[ \t]*([0-9]*)[ \t]*")
+LONGEST_NUMBER: Final = 18
+"""Digits. A longer one is beyond every file: it means the same as the largest of this length."""
 
 
 def parse_ranges(header: str, *, size: int) -> Sequence[ByteRange] | None:
@@ -33,9 +35,10 @@ def parse_ranges(header: str, *, size: int) -> Sequence[ByteRange] | None:
         match = _SPEC.fullmatch(spec)
         if match is None or not (match[1] or match[2]):
             return None
-        if match[1] and match[2] and int(match[1]) > int(match[2]):
+        first, last = _number(match[1]), _number(match[2])
+        if first is not None and last is not None and first > last:
             return None
-        if (found := _resolve(match[1], match[2], size)) is not None:
+        if (found := _resolve(first, last, size)) is not None:
             ranges.append(found)
     if not ranges:
         raise RangeNotSatisfiableError(size=size)
@@ -47,13 +50,19 @@ def content_range(byte_range: ByteRange, *, size: int) -> str:
     return f"bytes {byte_range.start}-{byte_range.end}/{size}"
 
 
-def _resolve(first: str, last: str, size: int) -> ByteRange | None:
-    if not first:  # the last so many bytes
-        length = min(int(last), size)
+def _number(digits: str) -> int | None:
+    significant = digits.lstrip("0")
+    if len(significant) > LONGEST_NUMBER:
+        return int("9" * LONGEST_NUMBER)
+    return int(significant or "0") if digits else None
+
+
+def _resolve(first: int | None, last: int | None, size: int) -> ByteRange | None:
+    if first is None:  # the last so many bytes
+        length = min(last or 0, size)
         return ByteRange(size - length, size - 1) if length else None
-    start = int(first)
-    end = min(int(last), size - 1) if last else size - 1
-    return ByteRange(start, end) if start < size else None
+    end = size - 1 if last is None else min(last, size - 1)
+    return ByteRange(first, end) if first < size else None
 
 
 def _joined(ranges: Sequence[ByteRange]) -> Sequence[ByteRange]:

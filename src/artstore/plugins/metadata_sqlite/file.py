@@ -13,6 +13,7 @@ from artstore.plugins.metadata_sqlite.errors import is_damage
 
 Synchronous = Literal["full", "normal"]
 
+_MAGIC: Final = b"SQLite format 3\0"  # https://www.sqlite.org/fileformat.html
 _CACHE_KIB: Final = 8 * 1024
 _LOG_SIZE_LIMIT: Final = 64 * 1024 * 1024  # otherwise the log keeps the largest size it ever had
 
@@ -78,10 +79,18 @@ def _create_tables(connection: sqlite3.Connection, tables: Iterable[str]) -> Non
     connection.execute("COMMIT")
 
 
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
 def _explanation(path: Path, error: sqlite3.Error) -> str:
     if is_damage(error):
+        if not _is_database(path):
+            return f"{path} is not a database: correct `path`, or move that file away"
         return (
-            f"{path} is damaged or is not a database: delete it together with {path.name}-wal and"
-            f" {path.name}-shm, and it will be rebuilt from the storage elements"
+            f"the database {path} is damaged: put a backup in its place, or move it away together with"
+            f" {path.name}-wal and {path.name}-shm; files are indexed again from the storage elements,"
+            f" accounts that people made are only in a backup"
         )
     return f"the database {path} cannot be opened: {error}"

@@ -225,8 +225,7 @@ async def open_storage(
 ) -> AsyncGenerator[LocalStorage, None]:
     """The objects of ``root``; on leaving, what its threads are doing is finished.
 
-    Small objects go through a commit log of twice ``log_size`` bytes, unless that is 0 or another process
-    has one in this root.
+    Small objects go through a commit log of twice ``log_size`` bytes, unless that is 0.
 
     Raises:
         ConfigurationError: the root cannot be used.
@@ -238,11 +237,10 @@ async def open_storage(
         leftovers = await workers.submit(root.open)
         if leftovers:
             logger.info("storage_leftovers_removed", count=leftovers)
-        if await workers.submit(root.own_log):
-            replayed = await workers.submit(replay, root)
-            if replayed:
-                logger.info("commit_log_replayed", objects=replayed)
-            log = CommitLog(root, size=log_size, context=context) if log_size else None
+        replayed = await workers.submit(replay, root)
+        if replayed:
+            logger.info("commit_log_replayed", objects=replayed)
+        log = CommitLog(root, size=log_size, context=context) if log_size else None
         yield LocalStorage(root, workers, log)
     finally:
         if log is not None:
@@ -297,10 +295,9 @@ def _close_unused(opening: asyncio.Future[OpenFile]) -> None:
 
 
 def _domain_error(key: str, error: OSError) -> ArtStoreError:
-    """What the caller is told: the key and the reason, never a path of this host."""
-    reason = f"{error.strerror}: {key!r}"
+    """What the caller is told: the reason, never a path of this host, nor a key, which names people."""
     if error.errno in FULL:
-        return InsufficientStorageError(f"the storage has no room ({reason}); nothing was stored")
+        return InsufficientStorageError(f"the storage has no room ({error.strerror}); nothing was stored")
     if error.errno in TAKEN:
-        return AlreadyExistsError(f"an object and the path of another cannot have one name ({reason})")
-    return UnavailableError(f"the storage failed ({reason})")
+        return AlreadyExistsError(f"an object and the path of another cannot have one name ({key!r})")
+    return UnavailableError(f"the storage failed ({error.strerror})")

@@ -210,7 +210,8 @@ class CommitLog:
                 if self.pending.get(step.key) is step:
                     del self.pending[step.key]
         except OSError as error:
-            self._logger.error("acknowledged_objects_not_in_place", key=step.key, reason=error.strerror)
+            key = self._unwritten[written].key
+            self._logger.error("acknowledged_objects_not_in_place", key=key, reason=error.strerror)
         del self._unwritten[:written]
         if written:
             self._show_unwritten(len(self._unwritten))

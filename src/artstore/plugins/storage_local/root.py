@@ -39,19 +39,19 @@ class Root:
         self._numbers = count()
         self._durable: set[str] = set()
         self._lock: int | None = None
-        self._log_lock: int | None = None
 
     def open(self) -> int:
-        """Make the root usable; the number of files that earlier processes left staged.
+        """Make the root usable; the number of files that an earlier process left staged.
 
         Raises:
-            ConfigurationError: the root cannot be created, read or written.
+            ConfigurationError: the root cannot be created, read or written, or another process uses it.
         """
         try:
             self._create()
             self._make_durable(self._staging)
             for directory in (self.path, self._staging):
                 _require_access(directory)
+            self._own()
             return self._remove_leftovers()
         except OSError as error:
             raise ConfigurationError(
@@ -60,9 +60,8 @@ class Root:
             ) from error
 
     def close(self) -> None:
-        for lock in (self._lock, self._log_lock):
-            if lock is not None:
-                os.close(lock)
+        if self._lock is not None:
+            os.close(self._lock)
 
     def locate(self, key: str) -> str:
         """The path of the file that holds ``key``.
@@ -112,15 +111,6 @@ class Root:
         except FileNotFoundError:
             self._restore(os.path.dirname(path))
             self._write(path, step.content, step.modified_ns)
-
-    def own_log(self) -> bool:
-        """Be the one process that may have a commit log in this root; False if another is."""
-        self._log_lock = os.open(f"{self._prefix}{WORKING_AREA}/log.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._log_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
     def log_files(self) -> list[str]:
         """The segments that an earlier process left."""
@@ -184,22 +174,24 @@ class Root:
             self.files.make_directory(str(directory))
             self.files.sync_directory(str(directory.parent))
 
-    def _remove_leftovers(self) -> int:
-        """Empty the staging directory, unless another process works in it now.
+    def _own(self) -> None:
+        """Be the one process that works in this root, until it ends.
 
-        Each process holds the lock shared; who gets it alone knows that nobody is writing those files.
+        Another would take what this one is doing for what a crash has left, and remove it.
         """
-        self._lock = os.open(f"{self._staging}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = os.open(f"{self._prefix}{WORKING_AREA}/lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            leftovers: list[str] = []
-        else:
-            with os.scandir(self._staging) as entries:
-                leftovers = [entry.path for entry in entries if entry.is_file(follow_symlinks=False)]
+            raise ConfigurationError(
+                f"storage root {self.path} is in use by another process: stop that, or choose another root"
+            ) from None
+
+    def _remove_leftovers(self) -> int:
+        with os.scandir(self._staging) as entries:
+            leftovers = [entry.path for entry in entries if entry.is_file(follow_symlinks=False)]
         for path in leftovers:
             self.files.remove(path)
-        fcntl.flock(self._lock, fcntl.LOCK_SH)
         return len(leftovers)
 
 

@@ -9,7 +9,7 @@ from artstore.core.attribute_fields import Timestamp
 from artstore.core.config import ElementSettings
 from artstore.core.logging import get_logger
 from artstore.core.modes import Mode
-from artstore.core.spec import ConfigurationError, NotFoundError, StorageBackend
+from artstore.core.spec import ConfigurationError, InsufficientStorageError, NotFoundError, StorageBackend
 from artstore.services.storage_element.guide import GUIDE
 from artstore.services.storage_element.small_objects import put_small, read_small
 
@@ -61,9 +61,17 @@ async def open_identity(storage: StorageBackend, settings: ElementSettings) -> I
 
 
 async def count_start(storage: StorageBackend, identity: Identity) -> Identity:
-    """Note, durably, that an element begins to serve this root."""
+    """Note, durably, that an element begins to serve this root.
+
+    A full disk does not keep it from serving what is there: then only an older copy of the catalog that
+    somebody put back since would not be told from the present one.
+    """
     started = identity.model_copy(update={"starts": identity.starts + 1})
-    await _put(storage, started)
+    try:
+        await _put(storage, started)
+    except InsufficientStorageError as error:
+        _log.warning("start_not_counted", reason=error.detail)
+        return identity
     return started
 
 
