@@ -1,16 +1,19 @@
 """A storage element as a process of its own, to be killed: ``child.py DATA JWKS_URL [SECTIONS]``.
 
-Its URL is the first line that it prints. It stops on SIGTERM.
+Its URL is the first line that it prints. It stops on SIGTERM, and is killed at the change of the disk that
+``DIE_AT`` numbers.
 """
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from pathlib import Path
 
 from artstore.core.logging import configure_logging
 from tests.services.storage_element.harness import element_app, element_settings, listening
+from tests.services.storage_element.mortality import die_at
 
 
 async def serve(data: Path, jwks_url: str, sections: dict[str, dict[str, object]]) -> None:
@@ -23,5 +26,6 @@ async def serve(data: Path, jwks_url: str, sections: dict[str, dict[str, object]
 
 
 if __name__ == "__main__":
+    die_at(int(os.environ.get("DIE_AT", "0")))
     configure_logging(log_format="json", level="warning")
     asyncio.run(serve(Path(sys.argv[1]), sys.argv[2], json.loads((sys.argv[3:] or ["{}"])[0])))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -38,16 +39,28 @@ class ElementProcess:
 
 @asynccontextmanager
 async def element_process(
-    data: Path, jwks_url: str, *, launcher: Sequence[str] = (), **sections: Mapping[str, Any]
+    data: Path, jwks_url: str, *, launcher: Sequence[str] = (), die_at: int = 0, **sections: Mapping[str, Any]
 ) -> AsyncGenerator[ElementProcess, None]:
-    """Start an element below ``data``, by way of ``launcher`` if there is one."""
+    """Start an element below ``data``, by way of ``launcher`` if there is one.
+
+    It is killed at its ``die_at``-th change of the disk, if that is not 0.
+
+    Raises:
+        ProcessLookupError: it ended before it could be asked for anything.
+    """
     module = "tests.services.storage_element.child"
     command = [*launcher, sys.executable, "-m", module, str(data), jwks_url, json.dumps(sections)]
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, cwd=Path(__file__).parents[3])
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdout=PIPE,
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "DIE_AT": str(die_at)},
+    )
     assert process.stdout is not None
     try:
         url = (await process.stdout.readline()).decode().strip()
-        assert url, "the element did not start"
+        if not url:
+            raise ProcessLookupError("the element did not start")
         async with ClientSession() as session:
             yield ElementProcess(process, ElementClient(session, url, root=data / "storage"))
     finally:
