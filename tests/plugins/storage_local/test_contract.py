@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from artstore.core.spec import StorageBackend
-from artstore.core.testing import StorageContract, plugin_context
+from artstore.core.testing import AtomicBatchContract, StorageContract, plugin_context
 from artstore.plugins.storage_local.plugin import LocalConfig, open_local
 
 
-class TestLocalStorage(StorageContract):
+class TestLocalStorage(StorageContract, AtomicBatchContract):
     expected_capabilities = frozenset({"atomic_batch", "atomic_put", "durable_put", "local_paths"})
 
     @pytest.fixture

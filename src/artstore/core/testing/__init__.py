@@ -5,6 +5,7 @@ import pytest
 
 pytest.register_assert_rewrite(
     "artstore.core.testing.auth",
+    "artstore.core.testing.batches",
     "artstore.core.testing.cache",
     "artstore.core.testing.database",
     "artstore.core.testing.search_index",
@@ -13,6 +14,7 @@ pytest.register_assert_rewrite(
 )
 
 from artstore.core.testing.auth import AuthContract
+from artstore.core.testing.batches import AtomicBatchContract
 from artstore.core.testing.bodies import body
 from artstore.core.testing.cache import CacheContract
 from artstore.core.testing.context import plugin_context
@@ -24,6 +26,7 @@ from artstore.core.testing.secrets import PutSecret, SecretsContract, SecretWrit
 from artstore.core.testing.storage import StorageContract, read
 
 __all__ = [
+    "AtomicBatchContract",
     "AuthContract",
     "CacheContract",
     "DatabaseContract",
