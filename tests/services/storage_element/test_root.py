@@ -60,6 +60,27 @@ async def test_the_root_says_how_to_verify_it_and_that_is_true(element: ElementC
     assert "FAILED" in altered
 
 
+async def test_the_root_says_how_to_get_every_file_back_and_that_is_true(element: ElementClient) -> None:
+    names = ["plain.txt", 'quoted "name".txt', "отчёт $(x) 'y' 😀.pdf", "  spaces  ", "-rf"]
+    misleading = {"original_filename": "other", "file_id": "other"}
+    stored = {
+        name: await element.stored(name.encode(), name=name, custom_attributes=misleading) for name in names
+    }
+    removed = await element.stored(b"removed")
+    await element.request("DELETE", f"/api/v1/files/{removed['file_id']}")
+    await element.placed_files()
+    restore = _commands(element.root / "ARTSTORE.md", after="Get every file back")
+
+    told = await asyncio.to_thread(run, restore, element.root)
+
+    restored = element.root.parent / "restored"
+    files = [path for path in restored.rglob("*") if path.is_file()]
+    assert told == ""
+    assert {str(path.relative_to(restored)): path.read_bytes() for path in files} == {
+        f"{found['file_id']}/{name}": name.encode() for name, found in stored.items()
+    }
+
+
 async def test_the_root_says_how_to_find_a_file(element: ElementClient) -> None:
     await element.stored(b"data", name="found.txt", description="annual report")
     await element.stored(b"data", name="other.txt")

@@ -30,4 +30,17 @@ Never change a file or its sidecar by hand: they would no longer be what was sto
     done | sha256sum --check --quiet
 
 Nothing is printed when every file is whole.
+
+## Get every file back under its own name
+
+    find . -name '*.attr.json' -exec grep -L '"status":"deleted"' {} + | while IFS= read -r sidecar; do
+      id=$(sed 's/.*"file_id":"\\([0-9a-f-]*\\)".*/\\1/' "$sidecar")
+      name=$(
+        sed 's/.*"original_filename":"\\(\\([^"\\\\]\\|\\\\.\\)*\\)".*/\\1/; s/\\\\\\(.\\)/\\1/g' "$sidecar"
+      )
+      mkdir -p "../restored/$id"
+      cp -p "${sidecar%.attr.json}" "../restored/$id/$name"
+    done
+
+Each is in a folder named after its id, since names may be equal.
 """
