@@ -1,7 +1,7 @@
 """A storage element as a process of its own, to be killed: ``child.py DATA JWKS_URL [SECTIONS]``.
 
 Its URL is the first line that it prints. It stops on SIGTERM, and is killed at the change of the disk that
-``DIE_AT`` numbers.
+``DIE_AT`` numbers; with a directory ``GRAVEYARD``, it loses what was not synced.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ async def serve(data: Path, jwks_url: str, sections: dict[str, dict[str, object]
 
 
 if __name__ == "__main__":
-    die_at(int(os.environ.get("DIE_AT", "0")))
+    graveyard = os.environ.get("GRAVEYARD")
+    die_at(int(os.environ.get("DIE_AT", "0")), graveyard=Path(graveyard) if graveyard else None)
     configure_logging(log_format="json", level="warning")
     asyncio.run(serve(Path(sys.argv[1]), sys.argv[2], json.loads((sys.argv[3:] or ["{}"])[0])))

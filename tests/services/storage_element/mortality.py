@@ -1,9 +1,12 @@
-"""Makes a process end at its n-th change of the disk, as a power button would: before the change is made."""
+"""Makes a process end at its n-th change of the disk: killed, or as if the power had gone."""
 
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
+from pathlib import Path
+from threading import RLock
 from typing import Any, Final
 
 from artstore.plugins.metadata_sqlite.group import Group
@@ -12,18 +15,157 @@ from artstore.plugins.storage_local.files import Files
 CHANGES: Final = [name for name, found in vars(Files).items() if callable(found) and not name.startswith("_")]
 
 
-def die_at(step: int) -> None:
-    """Kill this process instead of its ``step``-th change of the storage, or commit of the catalog."""
+def die_at(step: int, *, graveyard: Path | None = None) -> None:
+    """Kill this process instead of its ``step``-th change of the storage, or commit of the catalog.
+
+    With ``graveyard``, an empty directory beside the storage, all that was not synced is undone before.
+    """
+    disk = Files() if graveyard is None else LossyDisk(graveyard)
     steps = count(1)
+    lock = RLock()
 
     def mortal(method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
+        def call(*arguments: Any) -> Any:
             if next(steps) == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return method(*arguments, **named)
+                with lock:
+                    if isinstance(disk, LossyDisk):
+                        disk.lose()
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return method(*arguments)
 
         return call
 
+    def serialised(name: str) -> Callable[..., Any]:
+        method = getattr(disk, name)
+
+        def call(_: Files, *arguments: Any) -> Any:
+            # One at a time: nothing may change while what is not synced is undone.
+            with lock:
+                return method(*arguments)
+
+        return call
+
+    if graveyard is not None:
+        originals = {name: getattr(Files, name) for name in CHANGES}
+        LossyDisk.originals = originals
     for name in CHANGES:
-        setattr(Files, name, mortal(getattr(Files, name)))
+        setattr(Files, name, mortal(serialised(name) if graveyard is not None else getattr(Files, name)))
     Group.commit = mortal(Group.commit)  # type: ignore[method-assign]
+
+
+class _Change:
+    """One change of data (of the file ``where``) or of a directory (of the path ``where``)."""
+
+    def __init__(self, where: object, undo: Callable[[], None]) -> None:
+        self.where = where
+        self.undo = undo
+
+
+class LossyDisk:
+    """Makes each change, and remembers how to undo it until it is synced.
+
+    As strict as POSIX allows: a name is durable when its directory is synced, bytes when their file is.
+    """
+
+    originals: dict[str, Callable[..., Any]]
+
+    def __init__(self, graveyard: Path) -> None:
+        self._graveyard = graveyard
+        self._numbers = count()
+        self._unsynced: list[_Change] = []
+        self._open: dict[object, int] = {}
+
+    def lose(self) -> None:
+        """Undo what was not synced, the newest change first."""
+        for change in reversed(self._unsynced):
+            with suppress(FileNotFoundError):
+                change.undo()
+
+    def create(self, path: str) -> int:
+        descriptor: int = self._do("create", path)
+        self._note(os.path.dirname(path), lambda: os.unlink(path))
+        return descriptor
+
+    def write(self, descriptor: int, data: bytes) -> None:
+        self._note_write(descriptor, os.fstat(descriptor).st_size, len(data))
+        self._do("write", descriptor, data)
+
+    def write_at(self, descriptor: int, data: bytes, offset: int) -> None:
+        self._note_write(descriptor, offset, len(data))
+        self._do("write_at", descriptor, data, offset)
+
+    def stamp(self, descriptor: int, modified_ns: int) -> None:
+        self._do("stamp", descriptor, modified_ns)
+
+    def sync(self, descriptor: int) -> None:
+        self._do("sync", descriptor)
+        self._forget(_identity(descriptor))
+
+    def sync_data(self, descriptor: int) -> None:
+        self._do("sync_data", descriptor)
+        self._forget(_identity(descriptor))
+
+    def sync_directory(self, path: str) -> None:
+        self._do("sync_directory", path)
+        self._forget(path)
+
+    def sync_file_system(self, path: str) -> None:
+        self._do("sync_file_system", path)
+        self._unsynced.clear()
+
+    def rename(self, source: str, target: str) -> None:
+        replaced = self._bury(target)
+        self._do("rename", source, target)
+
+        def undo() -> None:
+            os.rename(target, source)
+            if replaced is not None:
+                os.link(replaced, target)
+
+        self._note(os.path.dirname(target), undo)
+
+    def remove(self, path: str) -> None:
+        removed = self._bury(path)
+        self._do("remove", path)
+        if removed is not None:
+            self._note(os.path.dirname(path), lambda: os.link(removed, path))
+
+    def make_directory(self, path: str) -> None:
+        self._do("make_directory", path)
+        self._note(os.path.dirname(path), lambda: os.rmdir(path))
+
+    def _do(self, name: str, *arguments: Any) -> Any:
+        return self.originals[name](Files(), *arguments)
+
+    def _note(self, where: object, undo: Callable[[], None]) -> None:
+        self._unsynced.append(_Change(where, undo))
+
+    def _note_write(self, descriptor: int, offset: int, length: int) -> None:
+        identity = _identity(descriptor)
+        if identity not in self._open:
+            # Stays readable and writable whatever becomes of the descriptor and of the name.
+            self._open[identity] = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR)
+        kept = self._open[identity]
+        before, size = os.pread(kept, length, offset), os.fstat(kept).st_size
+
+        def undo() -> None:
+            os.pwrite(kept, before, offset)
+            os.ftruncate(kept, size)
+
+        self._note(identity, undo)
+
+    def _forget(self, where: object) -> None:
+        self._unsynced = [change for change in self._unsynced if change.where != where]
+
+    def _bury(self, path: str) -> str | None:
+        grave = str(self._graveyard / str(next(self._numbers)))
+        try:
+            os.link(path, grave)
+        except FileNotFoundError:
+            return None
+        return grave
+
+
+def _identity(descriptor: int) -> object:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino

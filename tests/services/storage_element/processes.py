@@ -39,11 +39,18 @@ class ElementProcess:
 
 @asynccontextmanager
 async def element_process(
-    data: Path, jwks_url: str, *, launcher: Sequence[str] = (), die_at: int = 0, **sections: Mapping[str, Any]
+    data: Path,
+    jwks_url: str,
+    *,
+    launcher: Sequence[str] = (),
+    die_at: int = 0,
+    graveyard: Path | None = None,
+    **sections: Mapping[str, Any],
 ) -> AsyncGenerator[ElementProcess, None]:
     """Start an element below ``data``, by way of ``launcher`` if there is one.
 
-    It is killed at its ``die_at``-th change of the disk, if that is not 0.
+    It is killed at its ``die_at``-th change of the disk, if that is not 0; with a ``graveyard``, it then
+    loses what was not synced.
 
     Raises:
         ProcessLookupError: it ended before it could be asked for anything.
@@ -54,7 +61,7 @@ async def element_process(
         *command,
         stdout=PIPE,
         cwd=Path(__file__).parents[3],
-        env={**os.environ, "DIE_AT": str(die_at)},
+        env={**os.environ, "DIE_AT": str(die_at), "GRAVEYARD": str(graveyard or "")},
     )
     assert process.stdout is not None
     try:
