@@ -103,6 +103,43 @@ async def _is_refused(storage: LocalStorage) -> bool:
     return False
 
 
+async def test_what_does_not_fit_leaves_nothing_however_often_it_is_tried(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit_log, "RETRY_INTERVAL", 0.01)
+
+    class FullDisk(Files):
+        attempts = 0
+
+        def stamp(self, descriptor: int, modified_ns: int) -> None:
+            self.attempts += 1
+            if self.attempts < 10:
+                raise OSError(ENOSPC, "No space left on device")
+            super().stamp(descriptor, modified_ns)
+
+    async with opened(root) as storage:
+        await storage.put_batch({"key": b"old"})
+    async with opened(root, FullDisk()) as storage:
+        await storage.put_batch({"key": b"new"})
+        while await _is_refused(storage):  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(0.01)
+
+        assert os.listdir(root / ".artstore" / "staging") == []
+        assert await read(storage.get("key")) == b"new"
+
+
+async def test_an_object_is_replaced_after_its_staging_directory_was_swept_away(root: Path) -> None:
+    async with opened(root) as storage:
+        await storage.put_batch({"key": b"old"})
+        await listed(storage)
+        (root / ".artstore" / "staging").rmdir()
+
+        await storage.put_batch({"key": b"new"})
+        await listed(storage)
+
+        assert (root / "key").read_bytes() == b"new"
+
+
 async def test_after_a_failed_sync_nothing_is_acknowledged(root: Path) -> None:
     class BrokenDisk(Files):
         is_broken = False

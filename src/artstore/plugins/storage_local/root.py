@@ -103,14 +103,15 @@ class Root:
             return
         self._make_durable(os.path.dirname(path))
         try:
-            self._write(path, step.content, step.modified_ns)
+            file = StagedFile(self.files.create(path), path)
         except FileExistsError:
-            staged = f"{self._staging}/{self._session}-{next(self._numbers)}"
-            self._write(staged, step.content, step.modified_ns)
-            self.files.rename(staged, path)
+            file = self.stage()
         except FileNotFoundError:
             self._restore(os.path.dirname(path))
-            self._write(path, step.content, step.modified_ns)
+            file = StagedFile(self.files.create(path), path)
+        self._fill(file, step.content, step.modified_ns)
+        if file.path != path:
+            self.files.rename(file.path, path)
 
     def log_files(self) -> list[str]:
         """The segments that an earlier process left."""
@@ -125,13 +126,17 @@ class Root:
         self._make_durable(self._log)
         return [f"{self._log}/{number}" for number in (1, 2)]
 
-    def _write(self, path: str, content: bytes, modified_ns: int) -> None:
-        descriptor = self.files.create(path)
+    def _fill(self, file: StagedFile, content: bytes, modified_ns: int) -> None:
+        """Write all of a new file. One that does not fit goes: each attempt would leave another."""
         try:
-            self.files.write(descriptor, content)
-            self.files.stamp(descriptor, modified_ns)
+            self.files.write(file.descriptor, content)
+            self.files.stamp(file.descriptor, modified_ns)
+        except OSError:
+            with suppress(OSError):
+                self.files.remove(file.path)
+            raise
         finally:
-            os.close(descriptor)
+            os.close(file.descriptor)
 
     def remove(self, path: str) -> None:
         """Remove an object's file durably. Idempotent; a directory is no object and stays."""
