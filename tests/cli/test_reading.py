@@ -235,3 +235,21 @@ def test_a_name_longer_than_a_file_system_takes_is_cut(cluster: Cluster, tmp_pat
     assert file.read_bytes() == b"content"
     assert file.name.startswith("жжж")
     assert file.suffix == ".txt"
+
+
+def test_a_storage_element_tells_of_itself(cluster: Cluster) -> None:
+    [registered] = json.loads(cluster.command("info", "--json").stdout)["elements"]["items"]
+
+    for_programs = json.loads(cluster.command("element", "info", "--json").stdout)
+    for_people = cluster.command("element", "info", "--element", registered["element_id"]).stdout
+
+    assert for_programs["element_id"] == registered["element_id"]
+    assert for_programs["max_file_size"] > 0
+    assert registered["element_id"] in for_people
+
+
+def test_an_element_that_is_not_registered_is_told_with_those_that_are(cluster: Cluster) -> None:
+    line = failure(cluster.command("element", "info", "--element", "se-99", check=False), code=1)
+
+    assert "se-99" in line
+    assert "se-01" in line

@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "info": "reading:info",
     "rm": "reading:rm",
     "verify": "verify:verify",
+    "element": "element:app",
     "service-account": "accounts:app",
     "plugins": "configuration:plugins",
     "config": "configuration:app",

@@ -1,9 +1,9 @@
 """Opens a storage element: whose root it is, what is free, what was interrupted; then looks after it."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -54,11 +54,12 @@ async def open_element(app: web.Application) -> AsyncGenerator[Element, None]:
         await element.look_at_space()
         _report(app, element)
         async with asyncio.TaskGroup() as tasks:
-            upkeep = tasks.create_task(_upkeep(element))
+            jobs = [tasks.create_task(job(element)) for job in JOBS]
             try:
                 yield element
             finally:
-                upkeep.cancel()
+                for job in jobs:
+                    job.cancel()
 
 
 def _require_abilities(storage: StorageBackend, settings: Settings) -> None:
@@ -109,3 +110,7 @@ async def _settle_leftover(element: Element, intent: Intent) -> None:
     async with lock:
         if element.catalog.pending.get(intent.file_id) is intent:
             await element.recovery.try_to_settle(intent)
+
+
+JOBS: Final[Sequence[Callable[[Element], Coroutine[Any, Any, None]]]] = (_upkeep,)
+"""What an element does beside serving, until it stops: each survives the failures of what it works with."""
