@@ -102,7 +102,10 @@ class ElementSettings(RoleSettings):
         ),
     ] = "se-01"
     name: Annotated[str, Field(max_length=100, description="A name for people.")] = "storage element"
-    mode: Annotated[Mode, Field(description="Mode of a new root; later the root knows it.")] = "edit"
+    mode: Annotated[
+        Mode,
+        Field(description="Mode of a new root; later the root knows it, and another one here is warned of."),
+    ] = "edit"
     priority: Annotated[int, Field(ge=0, description="Lower is filled first.")] = 100
     max_file_size: Annotated[int, Field(ge=1, description="Largest file, in bytes.")] = 1024 * GIB
     max_attributes_size: Annotated[

@@ -8,13 +8,15 @@ import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artstore.core.attributes import FileAttributes
+from artstore.core.modes import Mode
 from artstore.core.spec import UpstreamError
 
-Operation = Literal["create", "update", "delete"]
+FileOperation = Literal["create", "update", "delete"]
+Operation = Literal[FileOperation, "mode"]
 
 
 class JournalEntry(BaseModel):
-    """One committed change.
+    """One committed change: of a file, or (operation ``mode``) of the element's mode.
 
     ``attributes`` is the sidecar as it stands now, which may be newer than this entry: whoever repeats
     the journal ends in the same state. It is absent when the sidecar itself has been removed.
@@ -25,9 +27,12 @@ class JournalEntry(BaseModel):
     sequence: Annotated[int, Field(ge=1, description="Position in this epoch, without gaps.")]
     time: datetime
     operation: Operation
-    file_id: UUID
-    attributes_digest: Annotated[str, Field(description="SHA-256 of the sidecar, 64 hex digits.")]
+    file_id: Annotated[UUID | None, Field(description="Absent when it concerns no file.")] = None
+    attributes_digest: Annotated[
+        str | None, Field(description="SHA-256 of the sidecar, 64 hex digits; absent without a file.")
+    ] = None
     attributes: FileAttributes | None = None
+    mode: Annotated[Mode | None, Field(description="Of `mode`: the one in force from here on.")] = None
 
 
 class JournalPage(BaseModel):
@@ -52,7 +57,7 @@ class UnreadEntry(BaseModel):
 
     sequence: Annotated[int, Field(ge=1)]
     time: datetime
-    file_id: UUID
+    file_id: UUID | None = None
 
     def read(self) -> JournalEntry:
         """All of it.

@@ -61,7 +61,20 @@ async def test_unread_entries_come_to_the_same(files: FilesStore) -> None:
     applied = await files.apply(ELEMENT, EPOCH, [unread(each) for each in said], position=10)
 
     assert (applied.written, applied.skipped) == (5, 5)
-    assert [(await files.get(each.file_id)).attributes for each in said] == [each.attributes for each in said]
+    found = [(await files.get(file_id(number))).attributes for number in range(1, 11)]
+    assert found == [each.attributes for each in said]
+
+
+async def test_an_entry_that_concerns_no_file_moves_the_position_alone(files: FilesStore) -> None:
+    mode = JournalEntry(sequence=2, time=created_at(2), operation="mode", mode="ro")
+
+    handed_over = await files.apply(ELEMENT, EPOCH, [mode])
+    applied = await files.apply(ELEMENT, EPOCH, [unread(entry(1)), unread(mode)], position=2)
+
+    assert (handed_over.written, handed_over.skipped) == (0, 0)
+    assert (applied.written, applied.skipped) == (1, 0)
+    assert await files.wait_for_position(JournalPosition(ELEMENT, 2), within=0)
+    assert await ids(files) == [file_id(1)]
 
 
 async def test_an_unread_entry_that_is_none_is_refused_and_nothing_of_its_slice_is_kept(

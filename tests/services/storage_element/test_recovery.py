@@ -250,3 +250,5 @@ async def test_data_beside_a_sidecar_that_cannot_be_read_are_not_removed(
     async with start() as element:
         assert await element.file_ids() == []
         assert data.read_bytes() == b"data"
+        assert await element.metric("artstore_element_wal_failed_total") == 1
+        assert await element.metric(PENDING) == 0

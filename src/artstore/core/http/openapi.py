@@ -1,7 +1,7 @@
 """OpenAPI 3.1, generated from the operations and the very models that validate."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -10,11 +10,13 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from artstore import __version__
 from artstore.core.http.operations import JSON, Endpoint
 from artstore.core.http.problems import CONTENT_TYPE, PROBLEM_TYPES, Problem
+from artstore.core.modes import allowed_in
 from artstore.core.spec import (
     ArtStoreError,
     ContentTooLargeError,
     ForbiddenError,
     InvalidRequestError,
+    ModeNotAllowedError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -29,7 +31,7 @@ def openapi_document(*, title: str, token_url: str, endpoints: Iterable[Endpoint
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in served:
         operation = endpoint.operation
-        path = re.sub(r"\{(\w+):[^}]*\}", r"{\1}", operation.path)
+        path = openapi_path(operation.path)
         paths.setdefault(path, {})[operation.method.lower()] = _operation(endpoint, schemas)
     return {
         "openapi": "3.1.0",
@@ -37,6 +39,11 @@ def openapi_document(*, title: str, token_url: str, endpoints: Iterable[Endpoint
         "paths": paths,
         "components": {"schemas": schemas.definitions, "securitySchemes": _security(token_url, served)},
     }
+
+
+def openapi_path(path: str) -> str:
+    """The path of an operation, without the patterns of its variables."""
+    return re.sub(r"\{(\w+):[^}]*\}", r"{\1}", path)
 
 
 class _Schemas:
@@ -71,8 +78,8 @@ def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
         "responses": _responses(endpoint, schemas),
         "security": [] if operation.public else [{"oauth2": [operation.scope] if operation.scope else []}],
     }
-    if endpoint.description:
-        document["description"] = endpoint.description
+    if description := "\n\n".join(_description(endpoint)):
+        document["description"] = description
     content = {media: model for media, model in operation.request_content.items()}
     if endpoint.body_model is not None:
         content[JSON] = endpoint.body_model
@@ -82,6 +89,14 @@ def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
             "content": {media: _media(model, schemas, "validation") for media, model in content.items()},
         }
     return document
+
+
+def _description(endpoint: Endpoint) -> Iterator[str]:
+    if endpoint.description:
+        yield endpoint.description
+    if (operation := endpoint.operation.allowed_as) is not None:
+        allowed = ", ".join(f"`{mode}`" for mode in allowed_in(operation))
+        yield f"Storage elements allow it (`{operation}`) in mode {allowed}."
 
 
 def _media(model: type[BaseModel] | None, schemas: _Schemas, mode: JsonSchemaMode) -> dict[str, Any]:
@@ -154,6 +169,8 @@ def _errors_by_status(endpoint: Endpoint) -> dict[int, list[str]]:
         errors += [InvalidRequestError]
     if endpoint.body_model:
         errors += [ContentTooLargeError]
+    if endpoint.operation.allowed_as is not None:
+        errors += [ModeNotAllowedError]
     found: dict[int, list[str]] = {}
     for error in dict.fromkeys(errors):
         found.setdefault(PROBLEM_TYPES[error].status, []).append(f"`{error.code}`")

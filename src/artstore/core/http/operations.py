@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from artstore.core.http.bodies import ask_for_body
+from artstore.core.modes import Operation as ModeOperation
 from artstore.core.spec import ArtStoreError, ContentTooLargeError, InvalidRequestError
 from artstore.core.validation import invalid_request
 
@@ -44,6 +45,7 @@ class Operation:
         answers: Further answers by status.
         request_content: Media types of a body that the handler reads itself.
         request_headers: Request headers it honours, with a description each.
+        allowed_as: What it is in the table of modes: in a mode without it, it is answered with 409.
         streams_body: The handler asks for the body when it wants it (:mod:`artstore.core.http.bodies`).
     """
 
@@ -59,6 +61,7 @@ class Operation:
         default_factory=dict[str, type[BaseModel] | None]
     )
     request_headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    allowed_as: ModeOperation | None = None
     streams_body: bool = False
 
 

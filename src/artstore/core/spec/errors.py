@@ -11,6 +11,7 @@ The tree, with the stable code of each::
     ├── UnauthenticatedError       unauthenticated
     ├── ForbiddenError             forbidden
     ├── ModeNotAllowedError        mode-not-allowed
+    ├── ModeTransitionNotAllowedError  mode-transition-not-allowed
     ├── RangeNotSatisfiableError   range-not-satisfiable
     ├── ContentTooLargeError       content-too-large
     ├── IncompleteBodyError        incomplete-body
@@ -115,6 +116,22 @@ class ModeNotAllowedError(ArtStoreError):
         super().__init__(f"storage element {element_id} is in mode {mode}, which does not allow {operation}")
         self.mode = mode
         self.operation = operation
+
+
+class ModeTransitionNotAllowedError(ArtStoreError):
+    """The storage element cannot go from its mode to the one that was asked for."""
+
+    code = "mode-transition-not-allowed"
+
+    def __init__(self, *, element_id: str, from_mode: str, to_mode: str, next_modes: Sequence[str]) -> None:
+        possible = (
+            f"it can go to {' or '.join(next_modes)}" if next_modes else "it stays in this mode for life"
+        )
+        super().__init__(
+            f"storage element {element_id} cannot go from mode {from_mode} to {to_mode}: {possible}"
+        )
+        self.from_mode = from_mode
+        self.to_mode = to_mode
 
 
 class RangeNotSatisfiableError(ArtStoreError):

@@ -110,8 +110,8 @@ class FilesStore:
         Args:
             element_id: Whose journal it is.
             epoch: The epoch of the journal.
-            entries: The slice. One whose attributes are absent says that the file is no more. Unread
-                ones are read when they are not known already.
+            entries: The slice. Those that concern no file are passed over. One whose attributes are
+                absent says that the file is no more. Unread ones are read when they are not known already.
             position: The sequence that the journal has now been read to, for whoever reads it from
                 its beginning without gaps. ``None`` for entries that were handed over: they are
                 applied only as far as the reader of the journal has not passed them.
@@ -121,7 +121,8 @@ class FilesStore:
             PreconditionFailedError: ``lease`` is lost, or ``position`` is of another epoch than the
                 one being read: read the position again.
         """
-        unknown = await self._unknown(entries, element_id=element_id, epoch=epoch)
+        of_files = [entry for entry in entries if entry.file_id is not None]
+        unknown = await self._unknown(of_files, element_id=element_id, epoch=epoch)
         said = await _prepare(unknown, element_id=element_id, epoch=epoch)
         async with self._database.transaction() as transaction:
             await _check_lease(transaction, lease)
@@ -144,7 +145,7 @@ class FilesStore:
             written=len(changes.added) + len(changes.replaced),
             confirmed=len(changes.confirmed),
             removed=len(changes.removed),
-            skipped=changes.skipped + len(entries) - len(news),
+            skipped=changes.skipped + len(of_files) - len(news),
         )
 
     async def new_epoch(self, element_id: str, epoch: str, *, lease: Lease | None = None) -> None:

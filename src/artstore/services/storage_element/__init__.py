@@ -4,12 +4,13 @@ from typing import Final
 
 from artstore.core.app import Resource, Role
 from artstore.services.storage_element.keys import ELEMENT
+from artstore.services.storage_element.mode_routes import MODE_OPERATIONS
 from artstore.services.storage_element.opening import open_element
 from artstore.services.storage_element.routes import OPERATIONS
 
 ROLE: Final = Role(
     name="element",
     title="ArtStore storage element",
-    operations=OPERATIONS,
+    operations=(*OPERATIONS, *MODE_OPERATIONS),
     resources=(Resource(ELEMENT, open_element),),
 )

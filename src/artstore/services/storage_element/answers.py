@@ -69,8 +69,10 @@ def journal_page(element: Element, rows: Sequence[Row]) -> web.Response:
 
 
 def _entry(row: Row) -> dict[str, Any]:
-    sidecar = row["attributes"]
-    return {**row, "attributes": None if sidecar is None else orjson.Fragment(text(row, "attributes"))}
+    entry: dict[str, Any] = {name: value for name, value in row.items() if value is not None}
+    if "attributes" in entry:
+        entry["attributes"] = orjson.Fragment(text(row, "attributes"))
+    return entry
 
 
 def _json(content: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

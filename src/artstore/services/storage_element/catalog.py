@@ -6,7 +6,8 @@ from typing import Final, Self, cast
 from uuid import UUID
 
 from artstore.core.attributes import FileStatus
-from artstore.core.journal import Operation
+from artstore.core.journal import FileOperation
+from artstore.core.modes import Mode
 from artstore.core.spec import Database, Parameters, Row
 from artstore.core.stores.rows import integer, text
 from artstore.services.storage_element.catalog_records import (
@@ -29,7 +30,7 @@ _LIST: Final = (
     " ORDER BY file_id LIMIT :limit OFFSET :offset"
 )
 _JOURNAL: Final = (
-    "SELECT j.sequence, j.time, j.operation, j.file_id, j.attributes_digest, f.attributes"
+    "SELECT j.sequence, j.time, j.operation, j.file_id, j.attributes_digest, j.mode, f.attributes"
     " FROM catalog_journal AS j LEFT JOIN catalog_files AS f ON f.file_id = j.file_id"
     " WHERE j.sequence > :after ORDER BY j.sequence LIMIT :limit"
 )
@@ -40,8 +41,8 @@ _POSITION: Final = (
     " (SELECT MAX(file_id) FROM catalog_files WHERE SUBSTR(file_id, 15, 1) = '7') AS newest_id"
 )
 _PENDING: Final = (
-    "SELECT transaction_id, operation, file_id, storage_key FROM catalog_wal WHERE status = 'pending'"
-    " ORDER BY transaction_id"
+    "SELECT transaction_id, operation, file_id, storage_key, mode FROM catalog_wal"
+    " WHERE status = 'pending' ORDER BY transaction_id"
 )
 
 
@@ -80,8 +81,8 @@ class Catalog:
         return self._state.file_count
 
     @property
-    def pending(self) -> Mapping[UUID, Intent]:
-        """Intents that are not finished, by file."""
+    def pending(self) -> Mapping[UUID | None, Intent]:
+        """Intents that are not finished, by file; that of the root under ``None``."""
         return self._state.pending
 
     @property
@@ -114,13 +115,19 @@ class Catalog:
         """Entries after a position: the fields of a ``JournalEntry``, ``attributes`` as JSON."""
         return await self._database.fetch_all(_JOURNAL, {"after": after, "limit": limit})
 
-    async def begin(self, operation: IntentOperation, file_id: UUID, key: str) -> Intent:
-        """Log what is about to be done to a file."""
-        return await self._writer.begin(operation, file_id, key)
+    async def begin(
+        self, operation: IntentOperation, file_id: UUID | None, key: str, *, mode: Mode | None = None
+    ) -> Intent:
+        """Log what is about to be done to a file, or to the mode of the root."""
+        return await self._writer.begin(operation, file_id, key, mode)
 
     async def record(self, change: Change, *, finishes: Intent | None = None) -> Committed:
         """Index a sidecar that is in place, journal it and finish its intent, in one transaction."""
         return await self._writer.record(change, finishes=finishes)
+
+    async def record_mode(self, mode: Mode, *, finishes: Intent) -> None:
+        """Journal the mode that is in force now and finish its intent, in one transaction."""
+        await self._writer.record_mode(mode, finishes=finishes)
 
     async def finish(self, intent: Intent, outcome: IntentOutcome) -> None:
         """Log how an intent ended that changed nothing, or whose change is recorded."""
@@ -138,7 +145,7 @@ class Catalog:
 
 def _committed(row: Row, file_id: UUID) -> Committed:
     change = Change(
-        operation=cast("Operation", text(row, "operation")),
+        operation=cast("FileOperation", text(row, "operation")),
         file_id=file_id,
         key=text(row, "storage_key"),
         sidecar=text(row, "attributes").encode(),
@@ -152,6 +159,7 @@ def _intent(row: Row) -> Intent:
     return Intent(
         integer(row, "transaction_id"),
         cast("IntentOperation", text(row, "operation")),
-        UUID(text(row, "file_id")),
+        None if row["file_id"] is None else UUID(text(row, "file_id")),
         text(row, "storage_key"),
+        cast("Mode | None", row["mode"]),
     )

@@ -12,7 +12,7 @@ from artstore.core.logging import get_logger
 from artstore.core.spec import ConfigurationError, Database, StorageBackend
 from artstore.services.storage_element.catalog import Catalog
 from artstore.services.storage_element.catalog_schema import FORMAT, read_meta, write_meta
-from artstore.services.storage_element.identity import Identity
+from artstore.services.storage_element.identity import Identity, RootIdentity
 from artstore.services.storage_element.metrics import ElementMetrics
 from artstore.services.storage_element.rebuild import rebuild
 from artstore.services.storage_element.recovery import Recovery
@@ -23,7 +23,7 @@ _log: Final = get_logger("element")
 
 @asynccontextmanager
 async def open_catalog(
-    database: Database, storage: StorageBackend, identity: Identity, metrics: ElementMetrics
+    database: Database, storage: StorageBackend, root: RootIdentity, metrics: ElementMetrics
 ) -> AsyncGenerator[Catalog, None]:
     """The catalog of the root, complete and ready to be written.
 
@@ -34,11 +34,12 @@ async def open_catalog(
     Raises:
         ConfigurationError: the catalog is another element's.
     """
+    identity = root.now
     boot = await asyncio.to_thread(_boot_id)
     meta = await read_meta(database)
     _check_owner(meta, identity)
     if _is_of_root(meta, identity):
-        await _recover(database, storage, metrics, epoch=meta["epoch"])
+        await _recover(database, storage, metrics, root, epoch=meta["epoch"])
     if not _is_trustworthy(meta, identity, boot=boot):
         _log.info("catalog_rebuild_started", reason="new" if not meta else "may lack what was stored last")
         metrics.sidecars_unreadable.set((await rebuild(storage, database)).unreadable)
@@ -88,10 +89,15 @@ def _is_trustworthy(meta: Mapping[str, str], identity: Identity, *, boot: str) -
 
 
 async def _recover(
-    database: Database, storage: StorageBackend, metrics: ElementMetrics, *, epoch: str
+    database: Database,
+    storage: StorageBackend,
+    metrics: ElementMetrics,
+    root: RootIdentity,
+    *,
+    epoch: str,
 ) -> None:
     catalog = await Catalog.load(database, epoch=epoch)
-    recovery = Recovery(storage, catalog, metrics)
+    recovery = Recovery(storage, catalog, metrics, root)
     for intent in list(catalog.pending.values()):
         await recovery.settle(intent)
     await catalog.close()

@@ -7,24 +7,31 @@ from typing import Final, Literal, Self
 from uuid import UUID
 
 from artstore.core.attributes import FileAttributes, FileStatus
-from artstore.core.journal import Operation
+from artstore.core.journal import FileOperation
+from artstore.core.modes import Mode
 from artstore.core.naming import SIDECAR_SUFFIX
 from artstore.core.spec import NotFoundError
 
-IntentOperation = Literal["file_create", "file_update", "file_delete"]
-IntentOutcome = Literal["committed", "rolled_back"]
+IntentOperation = Literal["file_create", "file_update", "file_delete", "mode_change"]
+IntentOutcome = Literal["committed", "rolled_back", "failed"]
+"""``failed``: what the operation left cannot be read, so nobody can say how far it came; nothing of it
+is touched."""
 
-_COUNT_CHANGES: Final[dict[Operation, int]] = {"create": 1, "update": 0, "delete": -1}
+_COUNT_CHANGES: Final[dict[FileOperation, int]] = {"create": 1, "update": 0, "delete": -1}
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A row of the write-ahead log: something is being done to the file whose data is at ``key``."""
+    """A row of the write-ahead log: something is being done to the file whose data is at ``key``.
+
+    Where ``file_id`` is absent, to the root, which ``key`` describes: the element goes to ``mode``.
+    """
 
     transaction_id: int
     operation: IntentOperation
-    file_id: UUID
+    file_id: UUID | None
     key: str
+    mode: Mode | None = None
 
     @property
     def sidecar_key(self) -> str:
@@ -38,7 +45,7 @@ class Change:
     ``sidecar`` is its canonical JSON and ``digest`` the SHA-256 of that.
     """
 
-    operation: Operation
+    operation: FileOperation
     file_id: UUID
     key: str
     sidecar: bytes
@@ -46,7 +53,7 @@ class Change:
     status: FileStatus
 
     @classmethod
-    def of(cls, operation: Operation, attributes: FileAttributes, *, key: str, sidecar: bytes) -> Self:
+    def of(cls, operation: FileOperation, attributes: FileAttributes, *, key: str, sidecar: bytes) -> Self:
         """The change that put ``sidecar``, which is ``attributes`` as JSON, beside the data at ``key``."""
         digest = hashlib.sha256(sidecar).hexdigest()
         return cls(operation, attributes.file_id, key, sidecar, digest, attributes.status)

@@ -6,7 +6,7 @@ from typing import Final
 from artstore.core.spec import Database, Dialect
 from artstore.core.stores.rows import text
 
-FORMAT: Final = "1"
+FORMAT: Final = "2"
 """Another format means: build it again from the sidecars."""
 
 _TABLES: Final = ("catalog_files", "catalog_journal", "catalog_wal")
@@ -26,14 +26,16 @@ _SCHEMA: Final = (
         sequence {integer} PRIMARY KEY,
         time TEXT NOT NULL,
         operation TEXT NOT NULL,
-        file_id TEXT NOT NULL,
-        attributes_digest TEXT NOT NULL)""",
+        file_id TEXT,
+        attributes_digest TEXT,
+        mode TEXT)""",
     """CREATE TABLE catalog_wal (
         transaction_id {integer} PRIMARY KEY,
         operation TEXT NOT NULL,
         status TEXT NOT NULL,
-        file_id TEXT NOT NULL,
+        file_id TEXT,
         storage_key TEXT NOT NULL,
+        mode TEXT,
         started_at TEXT NOT NULL,
         completed_at TEXT)""",
 )

@@ -14,14 +14,15 @@ class CatalogState:
     """The ends of journal and write-ahead log, and what is under way.
 
     ``newest_id`` is the largest id, of those that grow with time; ``pending`` are the intents that are
-    not finished, by file; ``changed`` is set by the next change, and then replaced by another event.
+    not finished, by file, that of the root under ``None``; ``changed`` is set by the next change, and then
+    replaced by another event.
     """
 
     last_sequence: int
     last_transaction: int
     file_count: int
     newest_id: UUID
-    pending: dict[UUID, Intent]
+    pending: dict[UUID | None, Intent]
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     recent: RecentFiles = field(default_factory=RecentFiles)
 
@@ -35,18 +36,19 @@ class CatalogState:
         begun: Sequence[Intent],
         committed: Sequence[Committed],
         finished: Sequence[tuple[Intent, IntentOutcome]],
+        last_sequence: int,
     ) -> None:
-        """What one transaction wrote."""
+        """What one transaction wrote, and where the journal ends with it."""
         self.pending.update((intent.file_id, intent) for intent in begun)
         for intent, _ in finished:
             self.pending.pop(intent.file_id, None)
         for each in committed:
-            self.last_sequence = each.sequence
             self.file_count += each.change.count_change
             self.recent.forget(each.change.file_id)
             if self.is_beyond(each.change.file_id):
                 self.newest_id = each.change.file_id
-        if committed:
+        if last_sequence > self.last_sequence:
+            self.last_sequence = last_sequence
             changed, self.changed = self.changed, asyncio.Event()
             changed.set()
 

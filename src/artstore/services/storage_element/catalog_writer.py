@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from typing import Final
 from uuid import UUID
 
 from artstore.core.attribute_fields import format_timestamp
+from artstore.core.modes import Mode
 from artstore.core.spec import Database, Parameters, Transaction
 from artstore.services.storage_element.catalog_records import (
     Change,
@@ -19,16 +21,19 @@ from artstore.services.storage_element.catalog_records import (
 from artstore.services.storage_element.catalog_state import CatalogState
 
 KEPT_INTENTS: Final = 1000
-"""Finished rows of the write-ahead log that are left for people to look at."""
+"""Finished rows of the write-ahead log that are left for people to look at; failed ones all are."""
 
 _LOG: Final = (
     "INSERT INTO catalog_wal"
-    " (transaction_id, operation, status, file_id, storage_key, started_at, completed_at)"
-    " VALUES (:transaction_id, :operation, :status, :file_id, :storage_key, :started_at, :completed_at)"
+    " (transaction_id, operation, status, file_id, storage_key, mode, started_at, completed_at)"
+    " VALUES (:transaction_id, :operation, :status, :file_id, :storage_key, :mode, :started_at,"
+    " :completed_at)"
     " ON CONFLICT (transaction_id) DO UPDATE SET"
     " status = excluded.status, completed_at = excluded.completed_at"
 )
-_FORGET: Final = "DELETE FROM catalog_wal WHERE transaction_id <= :last AND status <> 'pending'"
+_FORGET: Final = (
+    "DELETE FROM catalog_wal WHERE transaction_id <= :last AND status IN ('committed', 'rolled_back')"
+)
 _PUT_FILE: Final = (
     "INSERT INTO catalog_files (file_id, storage_key, attributes, attributes_digest, status, sequence)"
     " VALUES (:file_id, :storage_key, :attributes, :attributes_digest, :status, :sequence)"
@@ -37,18 +42,21 @@ _PUT_FILE: Final = (
     " status = excluded.status, sequence = excluded.sequence"
 )
 _APPEND: Final = (
-    "INSERT INTO catalog_journal (sequence, time, operation, file_id, attributes_digest)"
-    " VALUES (:sequence, :time, :operation, :file_id, :attributes_digest)"
+    "INSERT INTO catalog_journal (sequence, time, operation, file_id, attributes_digest, mode)"
+    " VALUES (:sequence, :time, :operation, :file_id, :attributes_digest, :mode)"
 )
 
 
 @dataclass(slots=True)
 class _Batch:
-    """What goes into one transaction. ``committed`` answers ``changes``, in their order."""
+    """What goes into one transaction. ``committed`` answers ``changes``, in their order, which are in the
+    journal before the ``modes``.
+    """
 
     done: asyncio.Future[None]
     begun: list[Intent] = field(default_factory=list[Intent])
     changes: list[Change] = field(default_factory=list[Change])
+    modes: list[Mode] = field(default_factory=list[Mode])
     finished: list[tuple[Intent, IntentOutcome]] = field(default_factory=list[tuple[Intent, IntentOutcome]])
     committed: list[Committed] = field(default_factory=list[Committed])
 
@@ -68,10 +76,12 @@ class CatalogWriter:
         self._waiting: _Batch | None = None
         self._flushing: asyncio.Task[None] | None = None
 
-    async def begin(self, operation: IntentOperation, file_id: UUID, key: str) -> Intent:
+    async def begin(
+        self, operation: IntentOperation, file_id: UUID | None, key: str, mode: Mode | None
+    ) -> Intent:
         """Log what is about to be done."""
         self._last_transaction += 1
-        intent = Intent(self._last_transaction, operation, file_id, key)
+        intent = Intent(self._last_transaction, operation, file_id, key, mode)
         batch = self._next_batch()
         batch.begun.append(intent)
         await asyncio.shield(batch.done)
@@ -86,6 +96,13 @@ class CatalogWriter:
             batch.finished.append((finishes, "committed"))
         await asyncio.shield(batch.done)
         return batch.committed[number]
+
+    async def record_mode(self, mode: Mode, *, finishes: Intent) -> None:
+        """Append a mode that is in force to the journal, and finish its intent."""
+        batch = self._next_batch()
+        batch.modes.append(mode)
+        batch.finished.append((finishes, "committed"))
+        await asyncio.shield(batch.done)
 
     async def finish(self, intent: Intent, outcome: IntentOutcome) -> None:
         """Log how it ended."""
@@ -119,19 +136,25 @@ class CatalogWriter:
 
     async def _write(self, batch: _Batch) -> None:
         time = format_timestamp(datetime.now(UTC))
-        committed = [
-            Committed(change, sequence, time)
-            for sequence, change in enumerate(batch.changes, self._state.last_sequence + 1)
-        ]
+        sequences = count(self._state.last_sequence + 1)
+        committed = [Committed(change, next(sequences), time) for change in batch.changes]
+        entries = [_journal_row(each) for each in committed]
+        entries += [_mode_row(mode, next(sequences), time) for mode in batch.modes]
         async with self._database.transaction() as transaction:
             if batch.begun or batch.finished:
                 await transaction.executemany(_LOG, _log_rows(batch, time))
             if committed:
                 await transaction.executemany(_PUT_FILE, map(_file_row, committed))
-                await transaction.executemany(_APPEND, map(_journal_row, committed))
+            if entries:
+                await transaction.executemany(_APPEND, entries)
             await self._forget(transaction)
         batch.committed = committed
-        self._state.note(begun=batch.begun, committed=committed, finished=batch.finished)
+        self._state.note(
+            begun=batch.begun,
+            committed=committed,
+            finished=batch.finished,
+            last_sequence=next(sequences) - 1,
+        )
 
     async def _forget(self, transaction: Transaction) -> None:
         last = self._last_transaction - KEPT_INTENTS
@@ -153,8 +176,9 @@ def _log_row(intent: Intent, *, status: str, started_at: str, completed_at: str 
         "transaction_id": intent.transaction_id,
         "operation": intent.operation,
         "status": status,
-        "file_id": str(intent.file_id),
+        "file_id": None if intent.file_id is None else str(intent.file_id),
         "storage_key": intent.key,
+        "mode": intent.mode,
         "started_at": started_at,
         "completed_at": completed_at,
     }
@@ -180,4 +204,16 @@ def _journal_row(committed: Committed) -> Parameters:
         "operation": change.operation,
         "file_id": str(change.file_id),
         "attributes_digest": change.digest,
+        "mode": None,
+    }
+
+
+def _mode_row(mode: Mode, sequence: int, time: str) -> Parameters:
+    return {
+        "sequence": sequence,
+        "time": time,
+        "operation": "mode",
+        "file_id": None,
+        "attributes_digest": None,
+        "mode": mode,
     }

@@ -39,8 +39,7 @@ async def change_metadata(
         PreconditionFailedError: ``condition`` does not hold.
         ContentTooLargeError: the sidecar would be larger than allowed.
     """
-    element.check("update")
-    async with element.changing(file_id) as known:
+    async with element.changing(file_id, "update") as known:
         known = existing(known, file_id)
         present = known.attributes
         condition(present)
@@ -65,8 +64,7 @@ async def delete(element: Element, file_id: UUID, *, condition: Condition) -> Co
         NotFoundError: there is no such file.
         PreconditionFailedError: ``condition`` does not hold.
     """
-    element.check("delete")
-    async with element.changing(file_id) as known:
+    async with element.changing(file_id, "delete") as known:
         known = existing(known, file_id)
         present = known.attributes
         condition(present)

@@ -26,7 +26,11 @@ async def download(request: web.Request, element: Element, file_id: UUID) -> web
         NotFoundError: there is no such file.
         CorruptedError: its data is missing or has another size.
     """
-    element.check("read")
+    with element.performing("read"):
+        return await _serve(request, element, file_id)
+
+
+async def _serve(request: web.Request, element: Element, file_id: UUID) -> web.StreamResponse:
     known = existing(await element.catalog.get(file_id), file_id)
     attributes = known.attributes
     key = known.change.key

@@ -1,7 +1,7 @@
 """A storage element at work: what every use case is given."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,11 +10,13 @@ from artstore.core.config import ElementSettings
 from artstore.core.exchange import Capacity
 from artstore.core.modes import Mode, Operation
 from artstore.core.spec import StorageBackend
+from artstore.services.storage_element.activity import Activity
 from artstore.services.storage_element.catalog import Catalog
 from artstore.services.storage_element.catalog_records import Committed
-from artstore.services.storage_element.identity import Identity
+from artstore.services.storage_element.identity import Identity, RootIdentity
 from artstore.services.storage_element.locks import FileLocks
 from artstore.services.storage_element.metrics import ElementMetrics
+from artstore.services.storage_element.proposals import Proposals
 from artstore.services.storage_element.recovery import Recovery
 from artstore.services.storage_element.room import Room
 
@@ -23,7 +25,7 @@ from artstore.services.storage_element.room import Room
 class Element:
     """One element on one root."""
 
-    identity: Identity
+    root: RootIdentity
     settings: ElementSettings
     storage: StorageBackend
     storage_type: str
@@ -32,17 +34,40 @@ class Element:
     locks: FileLocks
     recovery: Recovery
     metrics: ElementMetrics
+    activity: Activity
+    proposals: Proposals
 
     @asynccontextmanager
-    async def changing(self, file_id: UUID) -> AsyncGenerator[Committed | None, None]:
+    async def changing(self, file_id: UUID, operation: Operation) -> AsyncGenerator[Committed | None, None]:
         """What is known of a file that nobody else changes meanwhile.
 
         An earlier change that was interrupted, and could not be settled then, is settled now.
+
+        Raises:
+            ModeNotAllowedError: as :meth:`check`.
         """
-        async with self.locks[file_id]:
-            if (leftover := self.catalog.pending.get(file_id)) is not None:
-                await self.recovery.settle(leftover)
-            yield await self.catalog.get(file_id)
+        with self.performing(operation):
+            async with self.locks[file_id]:
+                if (leftover := self.catalog.pending.get(file_id)) is not None:
+                    await self.recovery.settle(leftover)
+                yield await self.catalog.get(file_id)
+
+    @contextmanager
+    def performing(self, operation: Operation) -> Generator[None, None, None]:
+        """An operation that the mode allows. It is under way until the context ends: a change to a mode that
+        does not allow it waits for that.
+
+        Raises:
+            ModeNotAllowedError: as :meth:`check`.
+        """
+        self.check(operation)
+        with self.activity.of(operation):
+            yield
+
+    @property
+    def identity(self) -> Identity:
+        """What the root says of itself now."""
+        return self.root.now
 
     @property
     def element_id(self) -> str:
@@ -65,9 +90,12 @@ class Element:
         return capacity
 
     def check(self, operation: Operation) -> None:
-        """Refuse what the mode does not allow.
+        """Refuse what the mode does not allow, or the one that is being changed to.
 
         Raises:
             ModeNotAllowedError: naming the element, the mode and the operation.
         """
         modes.check(self.mode, operation, element_id=self.element_id)
+        change = self.catalog.pending.get(None)
+        if change is not None and change.mode is not None:
+            modes.check(change.mode, operation, element_id=self.element_id)

@@ -9,23 +9,37 @@ from artstore.core.attribute_fields import Timestamp
 from artstore.core.config import ElementSettings
 from artstore.core.logging import get_logger
 from artstore.core.modes import Mode
-from artstore.core.spec import ConfigurationError, InsufficientStorageError, NotFoundError, StorageBackend
+from artstore.core.spec import (
+    ConfigurationError,
+    CorruptedError,
+    InsufficientStorageError,
+    NotFoundError,
+    StorageBackend,
+)
 from artstore.services.storage_element.guide import GUIDE
 from artstore.services.storage_element.small_objects import put_small, read_small
 
 IDENTITY_KEY: Final = "element.json"
 GUIDE_KEY: Final = "ARTSTORE.md"
 FORMAT_VERSION: Final = 1
+_MODE_HINT: Final = "the root knows its mode: `artstore element mode` changes it, the configuration does not"
 _log = get_logger("element")
 
 
 class ModePeriod(BaseModel):
-    """Since when the element is in a mode."""
+    """Since when the element is in a mode, and who wanted that why; the first mode is the configured one.
 
-    model_config = ConfigDict(frozen=True)
+    ``transition`` is the SHA-256 of the token that confirmed it: who repeats that is told so.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     mode: Mode
     since: Timestamp
+    by: str | None = None
+    on_behalf_of: str | None = None
+    reason: str | None = None
+    transition: str | None = None
 
 
 class Identity(BaseModel):
@@ -57,22 +71,53 @@ async def open_identity(storage: StorageBackend, settings: ElementSettings) -> I
             f"the storage root belongs to element {identity.element_id}, not to {settings.element_id}: "
             f"set element_id in [element] to {identity.element_id}, or choose another root in [storage]"
         )
+    if "mode" in settings.model_fields_set and settings.mode != identity.mode:
+        _log.warning("configured_mode_ignored", configured=settings.mode, mode=identity.mode, hint=_MODE_HINT)
     return identity
 
 
-async def count_start(storage: StorageBackend, identity: Identity) -> Identity:
-    """Note, durably, that an element begins to serve this root.
+class RootIdentity:
+    """The identity of a root that is served: what ``element.json`` says now. Only this writes it."""
 
-    A full disk does not keep it from serving what is there: then only an older copy of the catalog that
-    somebody put back since would not be told from the present one.
-    """
-    started = identity.model_copy(update={"starts": identity.starts + 1})
-    try:
-        await _put(storage, started)
-    except InsufficientStorageError as error:
-        _log.warning("start_not_counted", reason=error.detail)
-        return identity
-    return started
+    def __init__(self, storage: StorageBackend, identity: Identity) -> None:
+        self._storage = storage
+        self._now = identity
+
+    @property
+    def now(self) -> Identity:
+        return self._now
+
+    async def count_start(self) -> None:
+        """Note, durably, that an element begins to serve this root.
+
+        A full disk does not keep it from serving what is there: then only an older copy of the catalog that
+        somebody put back since would not be told from the present one.
+        """
+        try:
+            await self._replace(self._now.model_copy(update={"starts": self._now.starts + 1}))
+        except InsufficientStorageError as error:
+            _log.warning("start_not_counted", reason=error.detail)
+
+    async def enter(self, period: ModePeriod) -> None:
+        """Be in another mode from now on, durably."""
+        history = [*self._now.mode_history, period]
+        await self._replace(self._now.model_copy(update={"mode": period.mode, "mode_history": history}))
+
+    async def reread(self) -> Identity:
+        """What the storage has, after a failure that does not tell; it is what counts.
+
+        Raises:
+            CorruptedError: it is damaged.
+        """
+        try:
+            self._now = _parse(await read_small(self._storage, IDENTITY_KEY))
+        except (ConfigurationError, NotFoundError) as error:
+            raise CorruptedError(f"the identity of the root cannot be read: {error}") from error
+        return self._now
+
+    async def _replace(self, identity: Identity) -> None:
+        await _put(self._storage, identity)
+        self._now = identity
 
 
 def _parse(raw: bytes) -> Identity:
@@ -109,4 +154,6 @@ async def _create(storage: StorageBackend, settings: ElementSettings) -> Identit
 
 async def _put(storage: StorageBackend, identity: Identity) -> None:
     """People read it too."""
-    await put_small(storage, IDENTITY_KEY, f"{identity.model_dump_json(indent=2)}\n".encode())
+    await put_small(
+        storage, IDENTITY_KEY, f"{identity.model_dump_json(indent=2, exclude_none=True)}\n".encode()
+    )

@@ -39,6 +39,9 @@ class ElementMetrics:
         self._status = self._gauge("capacity_status", "1 for the present status, 0 for the others.", "status")
         self.wal_recovered = self._counter("wal_recovered", "Interrupted operations that were finished.")
         self.wal_rolled_back = self._counter("wal_rolled_back", "Interrupted operations that were undone.")
+        self.wal_failed = self._counter(
+            "wal_failed", "Interrupted operations whose outcome cannot be told: what they left is unreadable."
+        )
         self.sidecars_unreadable = self._gauge(
             "sidecars_unreadable", "Sidecars that the last rebuild of the catalog could not read."
         )

@@ -12,12 +12,14 @@ from artstore.core.config import Settings
 from artstore.core.keys import CATALOG, HEALTH, METRICS, SETTINGS, STORAGE
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, ConfigurationError, StorageBackend
+from artstore.services.storage_element.activity import Activity
 from artstore.services.storage_element.catalog_opening import open_catalog
 from artstore.services.storage_element.catalog_records import Intent
 from artstore.services.storage_element.element import Element
-from artstore.services.storage_element.identity import count_start, open_identity
+from artstore.services.storage_element.identity import RootIdentity, open_identity
 from artstore.services.storage_element.locks import FileLocks
 from artstore.services.storage_element.metrics import ElementMetrics
+from artstore.services.storage_element.proposals import Proposals
 from artstore.services.storage_element.recovery import Recovery
 from artstore.services.storage_element.room import Room
 
@@ -35,21 +37,23 @@ async def open_element(app: web.Application) -> AsyncGenerator[Element, None]:
     """
     settings, storage = app[SETTINGS], app[STORAGE]
     _require_abilities(storage, settings)
-    identity = await open_identity(storage, settings.element)
+    root = RootIdentity(storage, await open_identity(storage, settings.element))
     metrics = ElementMetrics(app[METRICS].registry)
-    async with open_catalog(app[CATALOG], storage, identity, metrics) as catalog:
-        identity = await count_start(storage, identity)
-        thresholds = settings.element.capacity or DEFAULT_THRESHOLDS[identity.mode]
+    async with open_catalog(app[CATALOG], storage, root, metrics) as catalog:
+        await root.count_start()
+        thresholds = settings.element.capacity or DEFAULT_THRESHOLDS[root.now.mode]
         element = Element(
-            identity=identity,
+            root=root,
             settings=settings.element,
             storage=storage,
             storage_type=settings.storage.type,
             catalog=catalog,
             room=Room(storage, thresholds),
             locks=FileLocks(),
-            recovery=Recovery(storage, catalog, metrics),
+            recovery=Recovery(storage, catalog, metrics, root),
             metrics=metrics,
+            activity=Activity(),
+            proposals=Proposals(),
         )
         await element.look_at_space()
         _report(app, element)

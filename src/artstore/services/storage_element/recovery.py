@@ -6,8 +6,9 @@ from typing import Final
 from uuid import UUID
 
 from artstore.core.attributes import FileAttributes
-from artstore.core.journal import Operation
+from artstore.core.journal import FileOperation
 from artstore.core.logging import get_logger
+from artstore.core.modes import Mode
 from artstore.core.spec import ArtStoreError, CorruptedError, NotFoundError, StorageBackend, UnsupportedError
 from artstore.services.storage_element.catalog import Catalog
 from artstore.services.storage_element.catalog_records import (
@@ -17,6 +18,7 @@ from artstore.services.storage_element.catalog_records import (
     IntentOperation,
     IntentOutcome,
 )
+from artstore.services.storage_element.identity import RootIdentity
 from artstore.services.storage_element.metrics import ElementMetrics
 from artstore.services.storage_element.small_objects import READ_LIMIT, read_small
 
@@ -26,20 +28,27 @@ _log: Final = get_logger("element")
 class Recovery:
     """Finishes or undoes what was interrupted. Doing so twice, or being interrupted itself, is harmless."""
 
-    def __init__(self, storage: StorageBackend, catalog: Catalog, metrics: ElementMetrics) -> None:
+    def __init__(
+        self, storage: StorageBackend, catalog: Catalog, metrics: ElementMetrics, root: RootIdentity
+    ) -> None:
         self._storage = storage
         self._catalog = catalog
-        self._metrics = metrics
+        self._root = root
+        self._settled = {
+            "committed": metrics.wal_recovered,
+            "rolled_back": metrics.wal_rolled_back,
+            "failed": metrics.wal_failed,
+        }
 
     @asynccontextmanager
     async def intent(
-        self, operation: IntentOperation, file_id: UUID, key: str
+        self, operation: IntentOperation, file_id: UUID | None, key: str, *, mode: Mode | None = None
     ) -> AsyncGenerator[Intent, None]:
         """Log an intent; when the context fails, settle it before the error goes on.
 
         The error may have come after the commit point, so what happened is read, not assumed.
         """
-        intent = await self._catalog.begin(operation, file_id, key)
+        intent = await self._catalog.begin(operation, file_id, key, mode=mode)
         try:
             yield intent
         except BaseException:
@@ -65,27 +74,37 @@ class Recovery:
 
     async def settle(self, intent: Intent) -> None:
         """Finish what reached its commit point, undo what did not."""
-        outcome = await self._settle(intent)
+        try:
+            outcome = await self._settle(intent)
+        except (CorruptedError, UnsupportedError) as error:
+            # We did not write it: whatever it is, the bytes beside it are not ours to remove.
+            _log.error("sidecar_unreadable", key=intent.key, reason=error.detail)
+            outcome = "failed"
         await self._catalog.finish(intent, outcome)
-        if outcome == "committed":
-            self._metrics.wal_recovered.inc()
-        else:
-            self._metrics.wal_rolled_back.inc()
+        self._settled[outcome].inc()
         _log.info("operation_settled", operation=intent.operation, key=intent.key, outcome=outcome)
 
     async def _settle(self, intent: Intent) -> IntentOutcome:
+        if intent.file_id is None:
+            return await self._settle_mode(intent)
+        return await self._settle_file(intent, intent.file_id)
+
+    async def _settle_mode(self, intent: Intent) -> IntentOutcome:
+        """The identity of the root decides."""
+        identity = await self._root.reread()
+        if identity.mode != intent.mode:
+            return "rolled_back"
+        await self._catalog.record_mode(identity.mode, finishes=intent)
+        return "committed"
+
+    async def _settle_file(self, intent: Intent, file_id: UUID) -> IntentOutcome:
         try:
-            attributes = FileAttributes.from_json(
-                await read_small(self._storage, intent.sidecar_key), limit=READ_LIMIT
-            )
+            raw = await read_small(self._storage, intent.sidecar_key)
         except NotFoundError:
             await self._storage.delete(intent.key)
             return "rolled_back"
-        except (CorruptedError, UnsupportedError) as error:
-            # We did not write it: whatever it is, the bytes beside it are not ours to remove.
-            _log.error("sidecar_unreadable", key=intent.sidecar_key, reason=error.detail)
-            return "rolled_back"
-        change = _unknown(attributes, intent.key, await self._catalog.get(intent.file_id))
+        attributes = FileAttributes.from_json(raw, limit=READ_LIMIT)
+        change = _unknown(attributes, intent.key, await self._catalog.get(file_id))
         if change is not None:
             await self._catalog.record(change)
         if attributes.status == "deleted":
@@ -96,7 +115,7 @@ class Recovery:
 
 def _unknown(attributes: FileAttributes, key: str, known: Committed | None) -> Change | None:
     """What the catalog does not know yet; ``None`` when it knows this very sidecar."""
-    operation: Operation = "create" if known is None else "update"
+    operation: FileOperation = "create" if known is None else "update"
     if attributes.status == "deleted":
         operation = "delete"
     change = Change.of(operation, attributes, key=key, sidecar=attributes.to_json(limit=READ_LIMIT))

@@ -27,7 +27,6 @@ from artstore.core.spec import (
     IncompleteBodyError,
     InsufficientStorageError,
     InvalidRequestError,
-    ModeNotAllowedError,
     NotFoundError,
     PreconditionFailedError,
     RangeNotSatisfiableError,
@@ -211,12 +210,10 @@ _UPLOAD_PROBLEMS: Final = (
     IncompleteBodyError,
     InsufficientStorageError,
     InvalidRequestError,
-    ModeNotAllowedError,
     RequestTimeoutError,
 )
 _CHANGE_PROBLEMS: Final = (
     InsufficientStorageError,
-    ModeNotAllowedError,
     NotFoundError,
     PreconditionFailedError,
 )
@@ -229,9 +226,9 @@ _DOWNLOAD: Final = Operation(
     f"{_FILE}/download",
     download_file,
     scope="storage:read",
+    allowed_as="read",
     problems=(
         CorruptedError,
-        ModeNotAllowedError,
         NotFoundError,
         PreconditionFailedError,
         RangeNotSatisfiableError,
@@ -250,6 +247,7 @@ OPERATIONS: Final = (
         "/api/v1/files/upload",
         upload_form,
         scope="storage:write",
+        allowed_as="create",
         problems=_UPLOAD_PROBLEMS,
         answers={201: Answer("Stored.", _STORED, _POSITION)},
         request_content={"multipart/form-data": UploadFormFields},
@@ -261,6 +259,7 @@ OPERATIONS: Final = (
         f"{_FILE}/content",
         put_content,
         scope="storage:write",
+        allowed_as="create",
         problems=_UPLOAD_PROBLEMS,
         answers={
             201: Answer("Stored.", _STORED, _POSITION),
@@ -275,6 +274,7 @@ OPERATIONS: Final = (
         "/api/v1/files",
         list_files,
         scope="storage:read",
+        allowed_as="read_metadata",
         answers={200: Answer("A slice of the files.", {_JSON: FilePage})},
     ),
     Operation(
@@ -282,6 +282,7 @@ OPERATIONS: Final = (
         _FILE,
         get_file,
         scope="storage:read",
+        allowed_as="read_metadata",
         problems=(NotFoundError, PreconditionFailedError),
         answers={
             200: Answer("The attributes.", {_JSON: FileAttributes}, {"ETag": "The version."}),
@@ -294,6 +295,7 @@ OPERATIONS: Final = (
         _FILE,
         patch_file,
         scope="storage:write",
+        allowed_as="update",
         problems=_CHANGE_PROBLEMS,
         answers={200: Answer("The next version.", _STORED, _POSITION)},
         request_headers=_CONDITIONS,
@@ -303,6 +305,7 @@ OPERATIONS: Final = (
         _FILE,
         delete_file,
         scope="storage:delete",
+        allowed_as="delete",
         problems=_CHANGE_PROBLEMS,
         answers={200: Answer("The tombstone.", _STORED, _POSITION)},
         request_headers=_CONDITIONS,

@@ -101,7 +101,7 @@ async def store(element: Element, upload: Upload) -> Stored:
     element.check("create")
     if upload.size is not None and upload.size > element.max_file_size:
         raise ContentTooLargeError(limit=element.max_file_size)
-    async with element.changing(upload.file_id) as known:
+    async with element.changing(upload.file_id, "create") as known:
         if known is None:
             return await _create(element, upload)
         size = await _require_same(upload, known)
