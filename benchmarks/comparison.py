@@ -9,10 +9,14 @@ from benchmarks.tables import console, print_table
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measurement: units per second, and processor seconds per unit of whoever served them."""
+    """One measurement: units per second, and processor seconds per unit of whoever served them.
+
+    ``slow`` is the 99th percentile of the seconds that a unit took, where that was measured.
+    """
 
     rate: float
     cpu: float
+    slow: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ def compare(
                 status.update(f"{title}: {each.name}, {repeat} of {repeats}")
                 settle()
                 samples[each.name].append(each.measure())
-    columns = ("", f"{unit}/s", "spread", f"CPU ms/{unit}", "of the limit", "spread", "aim")
+    columns = ("", f"{unit}/s", "spread", f"CPU ms/{unit}", "p99 ms", "of the limit", "spread", "aim")
     print_table(title, columns, [_row(each, samples[each.name], samples[limit.name]) for each in everybody])
 
 
@@ -58,7 +62,13 @@ def _row(contender: Contender, samples: Sequence[Sample], limits: Sequence[Sampl
         f"{median(rates):,.0f}",
         f"{min(rates):,.0f}–{max(rates):,.0f}",
         f"{median(sample.cpu for sample in samples) * 1000:.2f}",
+        _slowest(samples),
         f"{median(ratios):.2f}",
         f"{min(ratios):.2f}–{max(ratios):.2f}",
         "" if contender.aim is None else f"≥ {contender.aim}",
     )
+
+
+def _slowest(samples: Sequence[Sample]) -> str:
+    slow = [sample.slow for sample in samples if sample.slow is not None]
+    return f"{median(slow) * 1000:.1f}" if slow else ""

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import quantiles
 from typing import Any, Final, Literal
 
 from benchmarks.client import Load, generate
@@ -36,8 +37,11 @@ class DeploymentError(Exception):
 class Deployment:
     """All four roles on one directory: a process each, or one process for all (``artstore up``)."""
 
-    def __init__(self, data: Path, *, one_process: bool = False) -> None:
+    def __init__(
+        self, data: Path, *, one_process: bool = False, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.data = data
+        self._environment = {**os.environ, **(environment or {})}
         self._one_process = one_process
         self._base_port = _free_base_port()
         self._processes: dict[RoleName, subprocess.Popen[bytes]] = {}
@@ -128,7 +132,7 @@ class Deployment:
 
     def _spawn(self, *arguments: str) -> "subprocess.Popen[bytes]":
         with self._log.open("ab") as log:
-            return subprocess.Popen([_artstore(), *arguments], stdout=log, stderr=log)
+            return subprocess.Popen([_artstore(), *arguments], stdout=log, stderr=log, env=self._environment)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
@@ -163,7 +167,8 @@ def measured(load: Load, *, units_per_answer: float = 1) -> Sample:
     """What ``load`` gives, from a load generator in its own process."""
     outcome = in_child(generate, load)
     units = outcome.answers * units_per_answer
-    return Sample(rate=units / outcome.seconds, cpu=outcome.cpu / units)
+    slow = quantiles(outcome.latencies, n=100)[-1] if len(outcome.latencies) > 1 else None
+    return Sample(rate=units / outcome.seconds, cpu=outcome.cpu / units, slow=slow)
 
 
 def _artstore() -> str:

@@ -1,6 +1,7 @@
 """Runs applications until a signal comes, then lets running requests finish."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -19,6 +20,8 @@ from artstore.core.spec import ConfigurationError
 
 ANSWER_TIMEOUT: Final = 2.0
 """Seconds in which answers go out whose requests have ended, and others are broken off."""
+COLLECTION_THRESHOLD: Final = 5_000
+"""Containers made and not freed, after which the youngest are looked at. The interpreter's own is 700."""
 _log = get_logger("server")
 
 
@@ -51,6 +54,7 @@ async def serve(
         for server in servers:
             stack.push_async_callback(server.stop, grace_period=settings.shutdown_timeout)
             await server.start()
+        _exempt_what_is_there()
         if on_ready is not None:
             on_ready()
         await stopping.wait()
@@ -122,6 +126,17 @@ async def bound(listener: Listener) -> AsyncGenerator[AppServer, None]:
         yield AppServer(listener, runner, server)
     finally:
         server.close()
+
+
+def _exempt_what_is_there() -> None:
+    """Keep the garbage collector from what lives as long as the process, and let it look less often.
+
+    Measured: it took 8 % of the processor time of small uploads, nearly all of it for modules and models,
+    of which there are a hundred thousand objects and never any garbage.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECTION_THRESHOLD, 20, 20)
 
 
 @contextmanager

@@ -54,6 +54,9 @@ BATCH_CHUNKS: Final = 1024
 CHUNK_SIZE: Final = 256 * 1024
 PAGE_SIZE: Final = 256
 
+LOCKED_HASHING: Final = 2047
+"""Bytes that ``hashlib`` hashes without releasing the interpreter's lock: from 2048 on it does (CPython)."""
+
 TAKEN: Final = frozenset({EISDIR, ENOTDIR})
 
 P = ParamSpec("P")
@@ -274,7 +277,12 @@ async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
 
 
 def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    """In slices for which the interpreter keeps its lock: getting that back takes longer than hashing."""
+    digest = hashlib.sha256()
+    view = memoryview(content)
+    for start in range(0, len(content), LOCKED_HASHING):
+        digest.update(view[start : start + LOCKED_HASHING])
+    return digest.hexdigest()
 
 
 def _page(objects: Iterator[ObjectInfo]) -> tuple[ObjectInfo, ...]:
