@@ -91,6 +91,19 @@ class AdminSettings(RoleSettings):
     ] = None
 
 
+class FixitySettings(Section):
+    """How a storage element makes sure that what it keeps is what it was given."""
+
+    downloads_verified_for: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="Seconds for which a local file that was hashed for a download, and not written to "
+            "since, is not hashed for the next one.",
+        ),
+    ] = 60
+
+
 class ElementSettings(RoleSettings):
     """The storage element role."""
 
@@ -114,6 +127,7 @@ class ElementSettings(RoleSettings):
     capacity: CapacityThresholds | None = Field(
         default=None, description="Thresholds of the capacity status. Default: by mode."
     )
+    fixity: FixitySettings = FixitySettings()
 
 
 class IngesterSettings(RoleSettings):

@@ -1,6 +1,7 @@
 """Downloads over real sockets from real files: ranges, conditions, headers, damage."""
 
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from artstore.core.app import Role, build_app
 from artstore.core.config import Settings
 from artstore.core.http.bodies import repr_digest
-from artstore.core.http.downloads import Representation, content_disposition, serve_download
+from artstore.core.http.downloads import content_disposition, serve_download
 from artstore.core.http.operations import Operation
+from artstore.core.http.representation import Representation
+from artstore.core.http.verification import RecentlyVerified
 from artstore.core.testing import body, plugin_context
 from artstore.plugins.storage_local.plugin import LocalConfig, open_local
 
@@ -25,7 +28,7 @@ MODIFIED = datetime(2026, 11, 22, 15, 3, 14, 999999, tzinfo=UTC)
 MODIFIED_TEXT = "Sun, 22 Nov 2026 15:03:14 GMT"
 NAME = 'Отчёт "2026".txt'
 CONTENT = bytes(range(256)) * 2048  # 512 KiB: more than one response or one chunk holds
-CONTENTS = {"big": CONTENT, "small": CONTENT[:1000], "empty": b""}
+CONTENTS = {"huge": CONTENT * 20, "big": CONTENT, "small": CONTENT[:1000], "empty": b""}
 ETAGS = {name: f'"{hashlib.sha256(content).hexdigest()}"' for name, content in CONTENTS.items()}
 
 
@@ -42,6 +45,8 @@ async def client(tmp_path: Path, way: Way) -> AsyncIterator[Client]:
         for name, content in CONTENTS.items():
             await storage.put(name, body(content))
 
+        verified = RecentlyVerified(lifetime=60)
+
         async def download(request: web.Request) -> web.StreamResponse:
             """Download."""
             name = request.match_info["name"]
@@ -54,6 +59,7 @@ async def client(tmp_path: Path, way: Way) -> AsyncIterator[Client]:
                     filename=NAME,
                     modified_at=MODIFIED,
                     open=lambda byte_range: storage.get(name, byte_range=byte_range),
+                    verified=verified,
                     path=tmp_path / name if way == "kernel" else None,
                 ),
             )
@@ -186,6 +192,36 @@ async def test_a_file_of_another_size_is_not_given_out(
 
     assert answer.status == 500
     assert (await answer.json())["type"] == "urn:artstore:problem:corrupted"
+
+
+@pytest.mark.parametrize("name", ["huge", "big", "small"])
+@pytest.mark.parametrize("position", [0, -1])
+@pytest.mark.parametrize("asked", [{}, {"Range": "bytes=0-"}], ids=["whole", "range of all"])
+async def test_a_wrong_byte_never_arrives_as_a_complete_answer(
+    client: Client, tmp_path: Path, name: str, position: int, asked: dict[str, str]
+) -> None:
+    before = await client.get(f"/{name}", headers=asked)
+    assert await before.read() == CONTENTS[name]
+    flip(tmp_path / name, position)
+
+    answer = await client.get(f"/{name}", headers=asked)
+
+    if answer.status == 500:
+        assert (await answer.json())["type"] == "urn:artstore:problem:corrupted"
+    else:
+        assert name == "huge", "what fits into memory is known to be wrong before the answer begins"
+        with pytest.raises(ClientPayloadError):
+            await answer.read()
+
+
+def flip(path: Path, position: int) -> None:
+    """Change one byte as a medium does: the file's size and time stay."""
+    status = path.stat()
+    damaged = bytearray(path.read_bytes())
+    damaged[position] ^= 1
+    with path.open("r+b") as file:
+        file.write(damaged)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 async def test_a_missing_file_is_told_before_anything_is_sent(client: Client, tmp_path: Path) -> None:

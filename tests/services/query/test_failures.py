@@ -1,5 +1,6 @@
 """What the query role answers while something it needs is missing, slow, or wrong."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from tests.faults import fault_proxy
 from tests.services.admin.harness import eventually
 from tests.services.query.harness import Querying, start_querying
 from tests.services.roles import Roles, described
+from tests.services.storage_element.damage import flip
 
 MIB: Final = 1024 * 1024
 LARGE: Final = 20 * MIB
@@ -95,6 +97,20 @@ async def test_a_download_that_breaks_off_never_looks_complete(roles: Roles, cut
             await querying.download(file["file_id"])
 
     assert await querying.metric("downloads_total", outcome="failed") == 1
+
+
+async def test_a_wrong_byte_never_arrives_as_a_complete_answer(querying: Querying) -> None:
+    small, large = await querying.stored(bytes(100_000)), await querying.stored(bytes(LARGE))
+    root = querying.roles.data / "storage" / "se-01"
+    for file in (small, large):
+        await asyncio.to_thread(flip, root / file["storage_path"] / file["storage_filename"], -1)
+
+    answer = await querying.download(small["file_id"])
+    with pytest.raises(ClientPayloadError):
+        await querying.download(large["file_id"])
+
+    assert (answer.status, answer.problem) == (500, "corrupted")
+    assert small["file_id"] in answer.json()["detail"]
 
 
 async def test_a_download_that_stalls_is_broken_off(roles: Roles) -> None:

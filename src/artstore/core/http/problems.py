@@ -141,8 +141,9 @@ def remote_error(
 ) -> ArtStoreError:
     """The error another role answered with, to a role or to a person.
 
-    What is about the client's request is passed on; what is about that role becomes ``UpstreamError``
-    or ``UnavailableError``. So does what is about our own permissions, when we are a role.
+    What is about the client's request, or about damaged data, is passed on; what is about that role
+    becomes ``UpstreamError`` or ``UnavailableError``. So does what is about our own permissions, when we
+    are a role.
     """
     try:
         problem = Problem.model_validate_json(body)
@@ -152,6 +153,9 @@ def remote_error(
         return UpstreamError(f"another role refused our own credentials: {problem.detail}")
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return UnavailableError(problem.detail or problem.title, retry_after=_retry_after(headers))
+    if problem.type == TYPE_PREFIX + CorruptedError.code:
+        # About the file, not about that role: asking again, or another role, does not help.
+        return CorruptedError(problem.detail or problem.title)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.INSUFFICIENT_STORAGE:
         return UpstreamError(f"another role failed: {problem.title}")
     return RemoteError(problem)

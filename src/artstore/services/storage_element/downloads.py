@@ -6,7 +6,8 @@ from uuid import UUID
 
 from aiohttp import web
 
-from artstore.core.http.downloads import Representation, serve_download
+from artstore.core.http.downloads import serve_download
+from artstore.core.http.representation import Representation
 from artstore.core.spec import (
     ByteRange,
     CorruptedError,
@@ -24,7 +25,7 @@ async def download(request: web.Request, element: Element, file_id: UUID) -> web
     Raises:
         ModeNotAllowedError: the data must be restored first.
         NotFoundError: there is no such file.
-        CorruptedError: its data is missing or has another size.
+        CorruptedError: its data is missing, or has another size or, where all of it was asked for, digest.
     """
     with element.performing("read"):
         return await _serve(request, element, file_id)
@@ -41,7 +42,7 @@ async def _serve(request: web.Request, element: Element, file_id: UUID) -> web.S
             async with element.storage.get(key, byte_range=byte_range) as reader:
                 yield reader
         except RangeNotSatisfiableError as error:
-            raise CorruptedError(f"the data of file {file_id} is shorter than it was") from error
+            raise CorruptedError("the stored file is shorter than it was") from error
 
     paths = element.storage.capabilities.local_paths
     served = Representation(
@@ -52,8 +53,11 @@ async def _serve(request: web.Request, element: Element, file_id: UUID) -> web.S
         modified_at=attributes.created_at,
         open=opened,
         path=None if paths is None else paths.path(key),
+        verified=element.verified,
     )
     try:
         return await serve_download(request, served)
     except NotFoundError as error:
-        raise CorruptedError(f"the data of file {file_id} is missing") from error
+        raise CorruptedError(f"file {file_id} is damaged: its data is missing in the storage") from error
+    except CorruptedError as error:
+        raise CorruptedError(f"file {file_id} is damaged: {error.detail}") from error

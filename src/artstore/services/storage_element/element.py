@@ -8,6 +8,7 @@ from uuid import UUID
 from artstore.core import modes
 from artstore.core.config import ElementSettings
 from artstore.core.exchange import Capacity
+from artstore.core.http.verification import RecentlyVerified
 from artstore.core.modes import Mode, Operation
 from artstore.core.spec import StorageBackend
 from artstore.services.storage_element.activity import Activity
@@ -36,6 +37,7 @@ class Element:
     metrics: ElementMetrics
     activity: Activity
     proposals: Proposals
+    verified: RecentlyVerified
 
     @asynccontextmanager
     async def changing(self, file_id: UUID, operation: Operation) -> AsyncGenerator[Committed | None, None]:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from artstore.core.capacity import DEFAULT_THRESHOLDS
 from artstore.core.config import Settings
+from artstore.core.http.verification import RecentlyVerified
 from artstore.core.keys import CATALOG, HEALTH, METRICS, SETTINGS, STORAGE
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, ConfigurationError, StorageBackend
@@ -54,6 +55,7 @@ async def open_element(app: web.Application) -> AsyncGenerator[Element, None]:
             metrics=metrics,
             activity=Activity(),
             proposals=Proposals(),
+            verified=RecentlyVerified(lifetime=settings.element.fixity.downloads_verified_for),
         )
         await element.look_at_space()
         _report(app, element)
