@@ -15,11 +15,11 @@ from artstore.core.spec import (
     StorageBackend,
 )
 from artstore.core.testing.bodies import body
-from artstore.core.testing.storage import LARGE, listed, read
+from artstore.core.testing.storage.subject import LARGE, StorageSubject, listed, read
 
 
-class AtomicBatchContract:
-    """Inherit it beside ``StorageContract``, whose fixture ``storage`` it uses."""
+class AtomicBatchContract(StorageSubject):
+    """Inherit it beside ``StorageContract``."""
 
     @pytest.fixture
     def batches(self, storage: StorageBackend) -> AtomicBatch:
