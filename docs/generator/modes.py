@@ -13,8 +13,8 @@ from docs.generator.markdown import codes, table
 INTRODUCTION: Final = """\
 A storage element is in one mode. What a mode does not allow is answered with 409
 [`mode-not-allowed`](errors.md#mode-not-allowed), which names the mode and the operation; a change that is not
-in this table with 409 [`mode-transition-not-allowed`](errors.md#mode-transition-not-allowed). `POST
-/api/v1/mode/transition` validates a change, and then confirms it with the token of the first answer."""
+in this table with 409 [`mode-transition-not-allowed`](errors.md#mode-transition-not-allowed). [Change the
+mode](../how-to/change-the-mode.md) shows how."""
 
 
 def page() -> Iterator[str]:

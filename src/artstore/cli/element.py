@@ -6,7 +6,7 @@ import typer
 
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
 from artstore.cli.output import JsonOption, print_json, print_table
-from artstore.core.exchange import ElementInfo, ElementPage
+from artstore.core.exchange import Element, ElementInfo, ElementPage
 from artstore.core.spec import ConfigurationError, NotFoundError
 
 app: Final = typer.Typer(no_args_is_help=True, add_completion=False, help="Look after one storage element.")
@@ -38,14 +38,19 @@ def info(
 
 
 async def element_url(archive: Archive, element_id: str | None) -> str:
-    """Where the element is that an option named, or the only one there is.
+    """Where the element is that an option named; as :func:`find_element`."""
+    return (await find_element(archive, element_id)).url
+
+
+async def find_element(archive: Archive, element_id: str | None) -> Element:
+    """The element that an option named, or the only one there is.
 
     Raises:
         NotFoundError: none is registered under this name.
         ConfigurationError: there are several, and none was named.
     """
     url = archive.url("admin", "/api/v1/storage-elements?limit=1000")
-    registered = {each.element_id: each.url for each in (await archive.client.get(url, ElementPage)).items}
+    registered = {each.element_id: each for each in (await archive.client.get(url, ElementPage)).items}
     if element_id is None and len(registered) == 1:
         return next(iter(registered.values()))
     names = ", ".join(sorted(registered)) or "none"
@@ -54,3 +59,9 @@ async def element_url(archive: Archive, element_id: str | None) -> str:
     if element_id not in registered:
         raise NotFoundError(f"there is no storage element {element_id}; there are: {names}")
     return registered[element_id]
+
+
+# The modules of these commands stand on this one.
+from artstore.cli import element_mode  # noqa: E402
+
+app.command()(element_mode.mode)

@@ -33,7 +33,7 @@ ROLE_SCOPES: Final[Mapping[AccountRole, frozenset[str]]] = {
 }
 
 SERVICE_SCOPES: Final[Mapping[str, frozenset[str]]] = {
-    "admin": frozenset({"storage:read", "storage:delete"}),
+    "admin": frozenset({"storage:read", "storage:delete", "storage:admin"}),
     "element": frozenset(),
     "ingester": frozenset({"storage:read", "storage:write", "uploads:delegate", "index:write", "files:read"}),
     "query": frozenset({"storage:read"}),

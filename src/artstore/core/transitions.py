@@ -13,7 +13,7 @@ Person = Annotated[str, Field(min_length=1, max_length=255)]
 LONGEST_WAIT = 600.0
 
 
-class TransitionRequest(BaseModel):
+class TransitionOrder(BaseModel):
     """Without ``confirmation`` it is only said what would happen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -35,6 +35,11 @@ class TransitionRequest(BaseModel):
             description="Seconds to wait for operations under way that the new mode does not allow.",
         ),
     ] = 10
+
+
+class TransitionRequest(TransitionOrder):
+    """What the element itself is asked; another role asks it for somebody else."""
+
     on_behalf_of: Annotated[
         Person | None, Field(description="For whom the caller asks, as it says; kept in the history.")
     ] = None

@@ -6,13 +6,15 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from artstore.core.client.roles import RoleClient
+from artstore.core.client.roles import RoleClient, parse
 from artstore.core.exchange import Capacity, Element, ElementInfo, ElementPage
 from artstore.core.http.problems import RemoteError
+from artstore.core.logging import get_logger
 from artstore.core.modes import Mode
 from artstore.core.spec import AlreadyExistsError, ArtStoreError, UnavailableError, UpstreamError
 from artstore.core.stores import elements as stored
 from artstore.core.stores.elements import ElementsStore, ElementState, ElementStatus
+from artstore.core.transitions import Transition, TransitionOrder, TransitionRequest
 from artstore.services.admin.paging import Paging
 
 ASK_TIMEOUT: Final = 5.0
@@ -21,6 +23,7 @@ ASK_TIMEOUT: Final = 5.0
 _LABEL: Final = "[A-Za-z0-9_-]{1,63}"
 _NAME: Final = rf"{_LABEL}(?:\.{_LABEL})*\.?"
 _IPV6: Final = r"\[[0-9A-Fa-f:.]+\]"
+_log: Final = get_logger("elements")
 
 
 class NewElement(BaseModel):
@@ -100,6 +103,25 @@ class ElementRegistry:
         """
         return _exchanged(await self._store.get(element_id))
 
+    async def change_mode(self, element_id: str, order: TransitionOrder, *, by: str) -> Transition:
+        """Let an element validate a change of its mode, or do it; then the registry has the new one.
+
+        Raises:
+            NotFoundError: it is not registered.
+            RemoteError: the element refuses.
+            UnavailableError: it cannot be reached, or has not finished what is under way.
+            UpstreamError: it fails.
+        """
+        element = await self._store.get(element_id)
+        request = TransitionRequest(**order.model_dump(), on_behalf_of=by)
+        answer = await self._client.post(
+            f"{element.url}/api/v1/mode/transition", request, deadline=order.wait + ASK_TIMEOUT
+        )
+        transition = parse(Transition, answer)
+        if transition.status == "confirmed":
+            await self._look_again(element)
+        return transition
+
     async def delete(self, element_id: str) -> None:
         """Take an element out of the registry. Its files stay where they are.
 
@@ -136,6 +158,14 @@ class ElementRegistry:
             raise UnavailableError(f"nothing answers within {ASK_TIMEOUT:g} seconds") from None
         except RemoteError as error:
             raise UpstreamError(f"what answers there is not a storage element: {error.detail}") from error
+
+    async def _look_again(self, element: stored.Element) -> None:
+        """What has changed there is known here at once, if both can be reached; otherwise soon."""
+        try:
+            state = state_of(await self.ask(element.url))
+            await self._store.update_state(element.element_id, state, seen_at=datetime.now(UTC))
+        except ArtStoreError as error:
+            _log.warning("mode_not_registered_yet", element_id=element.element_id, reason=error.detail)
 
     async def _check_moved(self, element_id: str, url: str) -> None:
         """An element may move, not be in two places: a copy of its root would diverge unnoticed."""

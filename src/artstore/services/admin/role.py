@@ -3,7 +3,13 @@
 from typing import Final
 
 from artstore.core.app import Role
+from artstore.services.admin.mode_routes import MODE_OPERATIONS
 from artstore.services.admin.resources import RESOURCES
 from artstore.services.admin.routes import OPERATIONS
 
-ROLE: Final = Role(name="admin", title="ArtStore admin", operations=OPERATIONS, resources=RESOURCES)
+ROLE: Final = Role(
+    name="admin",
+    title="ArtStore admin",
+    operations=(*OPERATIONS, *MODE_OPERATIONS),
+    resources=RESOURCES,
+)
