@@ -113,6 +113,45 @@ class TransferProgress:
         self._progress.update(self._task, files=self._files)
 
 
+def count_progress(what: str, unit: str) -> "CountProgress":
+    """A bar over so many of ``unit`` as somebody else has done."""
+    return CountProgress(what, unit)
+
+
+class CountProgress:
+    """How many are done, and in a second, on standard error; nothing when that is not a terminal."""
+
+    def __init__(self, what: str, unit: str) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn(f"{{task.completed:,.0f}}/{{task.fields[expected]}} {unit}"),
+            _CountPerSecond(),
+            TimeRemainingColumn(),
+            console=errors,
+            disable=not errors.is_terminal,
+        )
+        self._task = self._progress.add_task(what, total=None, expected="?")
+
+    def __enter__(self) -> "CountProgress":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def show(self, done: int, *, expected: int | None) -> None:
+        """So many are done, of so many that are expected."""
+        told = "?" if expected is None else f"{expected:,}"
+        self._progress.update(self._task, completed=done, total=expected, expected=told)
+
+
+class _CountPerSecond(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        rate = task.completed / task.elapsed if task.elapsed else 0.0
+        return Text(f"{rate:,.0f}/s")
+
+
 class _FilesPerSecond(ProgressColumn):
     def render(self, task: Task) -> Text:
         rate = task.fields["files"] / task.elapsed if task.elapsed else 0.0

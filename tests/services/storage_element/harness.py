@@ -28,7 +28,7 @@ from artstore.core.testing import TokenMint
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
 from artstore.services.storage_element import ROLE
 
-ALL_SCOPES: Final = "storage:read storage:write storage:delete uploads:delegate"
+ALL_SCOPES: Final = "storage:read storage:write storage:delete storage:admin uploads:delegate"
 CATALOG_PATH: Final = "storage/.artstore/catalog.db"
 POLL_INTERVAL: Final = 0.01
 MINT: Final = TokenMint()

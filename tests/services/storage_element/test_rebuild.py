@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from artstore.core.spec import Capabilities, StorageBackend, UnavailableError
-from artstore.services.storage_element import rebuild
+from artstore.services.storage_element import sidecars
 from tests.services.storage_element.faulty_storage import Faults, FaultyStorage
 from tests.services.storage_element.harness import (
     CATALOG_PATH,
@@ -69,7 +69,7 @@ async def test_a_catalog_is_built_from_objects_that_are_no_files(start: StartEle
 async def test_a_sidecar_that_is_not_given_out_at_once_is_asked_for_again(
     start: StartElement, faults: Faults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rebuild, "PAUSE", 0.01)
+    monkeypatch.setattr(sidecars, "PAUSE", 0.01)
     async with start() as element:
         stored = await element.stored(b"data")
     lose_catalog(tmp_path)

@@ -24,7 +24,7 @@ def committed(file_id: UUID, *, sequence: int = 1) -> Committed:
         created_by_username="petrov",
     )
     change = Change.of("create", attributes, key=attributes.storage_key, sidecar=attributes.to_json())
-    return Committed(change, sequence, "2026-01-01T00:00:00.000000Z")
+    return Committed(change, sequence, "2026-01-01T00:00:00.000000Z", "epoch")
 
 
 def test_an_answer_is_remembered() -> None:

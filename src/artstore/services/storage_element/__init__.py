@@ -3,6 +3,8 @@
 from typing import Final
 
 from artstore.core.app import Resource, Role
+from artstore.services.storage_element.catalog_care import open_catalog_care
+from artstore.services.storage_element.catalog_routes import CATALOG_CARE, CATALOG_OPERATIONS
 from artstore.services.storage_element.keys import ELEMENT
 from artstore.services.storage_element.mode_routes import MODE_OPERATIONS
 from artstore.services.storage_element.opening import open_element
@@ -11,6 +13,6 @@ from artstore.services.storage_element.routes import OPERATIONS
 ROLE: Final = Role(
     name="element",
     title="ArtStore storage element",
-    operations=(*OPERATIONS, *MODE_OPERATIONS),
-    resources=(Resource(ELEMENT, open_element),),
+    operations=(*OPERATIONS, *MODE_OPERATIONS, *CATALOG_OPERATIONS),
+    resources=(Resource(ELEMENT, open_element), Resource(CATALOG_CARE, open_catalog_care)),
 )

@@ -1,7 +1,7 @@
 """Answers that carry sidecars: these are JSON already and are not taken apart for it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -13,6 +13,8 @@ from artstore.core.spec import Row
 from artstore.core.stores.rows import text
 from artstore.services.storage_element.catalog_records import Committed
 from artstore.services.storage_element.element import Element
+
+_ENTRY: Final = ("sequence", "time", "operation", "file_id", "attributes_digest", "mode")
 
 
 def stored_file(element: Element, committed: Committed, *, status: int = 200) -> web.Response:
@@ -27,7 +29,7 @@ def stored_file(element: Element, committed: Committed, *, status: int = 200) ->
     }
     content = {
         "element_id": element.element_id,
-        "epoch": element.catalog.epoch,
+        "epoch": committed.epoch,
         "entry": entry,
         "attributes": orjson.Fragment(change.sidecar),
     }
@@ -69,8 +71,8 @@ def journal_page(element: Element, rows: Sequence[Row]) -> web.Response:
 
 
 def _entry(row: Row) -> dict[str, Any]:
-    entry: dict[str, Any] = {name: value for name, value in row.items() if value is not None}
-    if "attributes" in entry:
+    entry: dict[str, Any] = {name: row[name] for name in _ENTRY if row[name] is not None}
+    if row["attributes"] is not None:
         entry["attributes"] = orjson.Fragment(text(row, "attributes"))
     return entry
 

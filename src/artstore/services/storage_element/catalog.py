@@ -1,14 +1,14 @@
 """The catalog of an element: answers quickly what the sidecars say, and numbers every change."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Final, Self, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, Self, TypedDict, cast
 from uuid import UUID
 
 from artstore.core.attributes import FileStatus
 from artstore.core.journal import FileOperation
 from artstore.core.modes import Mode
-from artstore.core.spec import Database, Parameters, Row
+from artstore.core.spec import Database, Parameters, Row, Transaction
 from artstore.core.stores.rows import integer, text
 from artstore.services.storage_element.catalog_records import (
     Change,
@@ -17,11 +17,13 @@ from artstore.services.storage_element.catalog_records import (
     IntentOperation,
     IntentOutcome,
 )
+from artstore.services.storage_element.catalog_schema import read_meta
 from artstore.services.storage_element.catalog_state import CatalogState
 from artstore.services.storage_element.catalog_writer import CatalogWriter
 
 _GET: Final = (
-    "SELECT f.storage_key, f.attributes, f.attributes_digest, f.status, j.sequence, j.time, j.operation"
+    "SELECT f.storage_key, f.attributes, f.attributes_digest, f.status, j.sequence, j.time, j.operation,"
+    " (SELECT value FROM catalog_meta WHERE name = 'epoch') AS epoch"
     " FROM catalog_files AS f JOIN catalog_journal AS j ON j.sequence = f.sequence"
     " WHERE f.file_id = :file_id"
 )
@@ -30,16 +32,18 @@ _LIST: Final = (
     " ORDER BY file_id LIMIT :limit OFFSET :offset"
 )
 _JOURNAL: Final = (
-    "SELECT j.sequence, j.time, j.operation, j.file_id, j.attributes_digest, j.mode, f.attributes"
+    "SELECT j.sequence, j.time, j.operation, j.file_id, j.attributes_digest, j.mode, f.attributes,"
+    " (SELECT value FROM catalog_meta WHERE name = 'epoch') AS epoch"
     " FROM catalog_journal AS j LEFT JOIN catalog_files AS f ON f.file_id = j.file_id"
     " WHERE j.sequence > :after ORDER BY j.sequence LIMIT :limit"
 )
 _POSITION: Final = (
     "SELECT COALESCE((SELECT MAX(sequence) FROM catalog_journal), 0) AS last_sequence,"
-    " COALESCE((SELECT MAX(transaction_id) FROM catalog_wal), 0) AS last_transaction,"
     " (SELECT COUNT(*) FROM catalog_files WHERE status = 'active') AS file_count,"
     " (SELECT MAX(file_id) FROM catalog_files WHERE SUBSTR(file_id, 15, 1) = '7') AS newest_id"
 )
+_LAST_TRANSACTION: Final = "SELECT COALESCE(MAX(transaction_id), 0) AS last_transaction FROM catalog_wal"
+_SET_EPOCH: Final = "UPDATE catalog_meta SET value = :epoch WHERE name = 'epoch'"
 _PENDING: Final = (
     "SELECT transaction_id, operation, file_id, storage_key, mode FROM catalog_wal"
     " WHERE status = 'pending' ORDER BY transaction_id"
@@ -49,8 +53,7 @@ _PENDING: Final = (
 class Catalog:
     """Files, journal and write-ahead log of one element, which is its only writer."""
 
-    def __init__(self, database: Database, state: CatalogState, *, epoch: str) -> None:
-        self.epoch = epoch
+    def __init__(self, database: Database, state: CatalogState) -> None:
         self._database = database
         self._state = state
         self._writer = CatalogWriter(database, state)
@@ -58,17 +61,21 @@ class Catalog:
     @classmethod
     async def load(cls, database: Database, *, epoch: str) -> Self:
         """The catalog as it was left."""
-        position = await database.fetch_one(_POSITION)
-        assert position is not None, "a statement without FROM has one row"
+        ends = await _ends(database)
+        last = await database.fetch_one(_LAST_TRANSACTION)
         pending = [_intent(row) for row in await database.fetch_all(_PENDING)]
         state = CatalogState(
-            last_sequence=integer(position, "last_sequence"),
-            last_transaction=integer(position, "last_transaction"),
-            file_count=integer(position, "file_count"),
-            newest_id=UUID(int=0) if position["newest_id"] is None else UUID(text(position, "newest_id")),
+            epoch=epoch,
+            last_transaction=0 if last is None else integer(last, "last_transaction"),
             pending={intent.file_id: intent for intent in pending},
+            **ends,
         )
-        return cls(database, state, epoch=epoch)
+        return cls(database, state)
+
+    @property
+    def epoch(self) -> str:
+        """Names this catalog: another one, built later, has another."""
+        return self._state.epoch
 
     @property
     def last_sequence(self) -> int:
@@ -112,8 +119,14 @@ class Catalog:
         return [text(row, "attributes") for row in await self._database.fetch_all(_LIST, parameters)]
 
     async def journal(self, *, after: int, limit: int) -> Sequence[Row]:
-        """Entries after a position: the fields of a ``JournalEntry``, ``attributes`` as JSON."""
-        return await self._database.fetch_all(_JOURNAL, {"after": after, "limit": limit})
+        """Entries after a position: the fields of a ``JournalEntry``, ``attributes`` as JSON; of one epoch.
+
+        That is the present one: when another catalog was just put in place, it is asked.
+        """
+        while True:
+            rows = await self._database.fetch_all(_JOURNAL, {"after": after, "limit": limit})
+            if not rows or rows[0]["epoch"] == self.epoch:
+                return rows
 
     async def begin(
         self, operation: IntentOperation, file_id: UUID | None, key: str, *, mode: Mode | None = None
@@ -138,9 +151,41 @@ class Catalog:
         await self._database.fetch_one("SELECT 1 AS answer")
         return f"{self.file_count} files, position {self.last_sequence}"
 
+    async def switch(self, put_in_place: Callable[[Transaction], Awaitable[None]], *, epoch: str) -> None:
+        """Serve from now on what ``put_in_place`` makes the catalog's tables, in one transaction.
+
+        Nothing is written meanwhile; readers see the one catalog or the other.
+        """
+        async with self._writer.paused():
+            try:
+                async with self._database.transaction() as transaction:
+                    await put_in_place(transaction)
+                    await transaction.execute(_SET_EPOCH, {"epoch": epoch})
+            finally:
+                # A commit that failed may have been made: what is there counts.
+                if (await read_meta(self._database)).get("epoch") == epoch:
+                    self._state.switch(epoch=epoch, **await _ends(self._database))
+
     async def close(self) -> None:
         """Wait until everything is written."""
         await self._writer.close()
+
+
+class _Ends(TypedDict):
+    last_sequence: int
+    file_count: int
+    newest_id: UUID
+
+
+async def _ends(database: Database) -> _Ends:
+    position = await database.fetch_one(_POSITION)
+    assert position is not None, "a statement without FROM has one row"
+    newest = position["newest_id"]
+    return {
+        "last_sequence": integer(position, "last_sequence"),
+        "file_count": integer(position, "file_count"),
+        "newest_id": UUID(int=0) if newest is None else UUID(text(position, "newest_id")),
+    }
 
 
 def _committed(row: Row, file_id: UUID) -> Committed:
@@ -152,7 +197,7 @@ def _committed(row: Row, file_id: UUID) -> Committed:
         digest=text(row, "attributes_digest"),
         status=cast("FileStatus", text(row, "status")),
     )
-    return Committed(change, integer(row, "sequence"), text(row, "time"))
+    return Committed(change, integer(row, "sequence"), text(row, "time"), text(row, "epoch"))
 
 
 def _intent(row: Row) -> Intent:

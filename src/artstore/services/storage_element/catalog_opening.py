@@ -1,7 +1,6 @@
 """Opens the catalog: recovers what was interrupted, or builds it again when it cannot be trusted."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from artstore.services.storage_element.catalog import Catalog
 from artstore.services.storage_element.catalog_schema import FORMAT, read_meta, write_meta
 from artstore.services.storage_element.identity import Identity, RootIdentity
 from artstore.services.storage_element.metrics import ElementMetrics
-from artstore.services.storage_element.rebuild import rebuild
+from artstore.services.storage_element.rebuild import build_before_serving
 from artstore.services.storage_element.recovery import Recovery
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -41,17 +40,19 @@ async def open_catalog(
     if _is_of_root(meta, identity):
         await _recover(database, storage, metrics, root, epoch=meta["epoch"])
     if not _is_trustworthy(meta, identity, boot=boot):
-        _log.info("catalog_rebuild_started", reason="new" if not meta else "may lack what was stored last")
-        metrics.sidecars_unreadable.set((await rebuild(storage, database)).unreadable)
-        meta = {"epoch": uuid.uuid4().hex}
-    running = _meta(identity, epoch=meta["epoch"], boot=boot)
-    await write_meta(database, running)
+        _log.info("catalog_not_trusted", reason="new" if not meta else "may lack what was stored last")
+        epoch = await build_before_serving(
+            storage, database, starts=identity.starts, report=metrics.show_rebuild
+        )
+        meta = {"epoch": epoch}
+    await write_meta(database, _meta(identity, epoch=meta["epoch"], boot=boot))
     catalog = await Catalog.load(database, epoch=meta["epoch"])
     try:
         yield catalog
     finally:
         await catalog.close()
-        await write_meta(database, {**running, "stopped": "cleanly"})
+        stopped = {**_meta(identity, epoch=catalog.epoch, boot=boot), "stopped": "cleanly"}
+        await write_meta(database, stopped)
 
 
 def _meta(identity: Identity, *, epoch: str, boot: str) -> dict[str, str]:

@@ -66,7 +66,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Committed:
-    """What the catalog knows of a file: its newest change, and where that is in the journal.
+    """What the catalog knows of a file: its newest change, and where that is in the journal of ``epoch``.
 
     ``time`` is RFC 3339 text.
     """
@@ -74,6 +74,7 @@ class Committed:
     change: Change
     sequence: int
     time: str
+    epoch: str
 
     @cached_property
     def attributes(self) -> FileAttributes:

@@ -3,42 +3,39 @@
 from collections.abc import Mapping
 from typing import Final
 
-from artstore.core.spec import Database, Dialect
+from artstore.core.spec import Database, Dialect, Transaction
 from artstore.core.stores.rows import text
 
 FORMAT: Final = "2"
 """Another format means: build it again from the sidecars."""
 
-_TABLES: Final = ("catalog_files", "catalog_journal", "catalog_wal")
 _INTEGER: Final[Mapping[Dialect, str]] = {"sqlite": "INTEGER", "postgresql": "BIGINT"}
 
 _META: Final = "CREATE TABLE IF NOT EXISTS catalog_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
-_SCHEMA: Final = (
-    """CREATE TABLE catalog_files (
-        file_id TEXT PRIMARY KEY,
-        storage_key TEXT NOT NULL,
-        attributes TEXT NOT NULL,
-        attributes_digest TEXT NOT NULL,
-        status TEXT NOT NULL,
-        sequence {integer} NOT NULL)""",
-    "CREATE INDEX catalog_active_files ON catalog_files (file_id) WHERE status = 'active'",
-    """CREATE TABLE catalog_journal (
-        sequence {integer} PRIMARY KEY,
-        time TEXT NOT NULL,
-        operation TEXT NOT NULL,
-        file_id TEXT,
-        attributes_digest TEXT,
-        mode TEXT)""",
-    """CREATE TABLE catalog_wal (
-        transaction_id {integer} PRIMARY KEY,
-        operation TEXT NOT NULL,
-        status TEXT NOT NULL,
-        file_id TEXT,
-        storage_key TEXT NOT NULL,
-        mode TEXT,
-        started_at TEXT NOT NULL,
-        completed_at TEXT)""",
-)
+_FILES: Final = """CREATE TABLE {name} (
+    file_id TEXT PRIMARY KEY,
+    storage_key TEXT NOT NULL,
+    attributes TEXT NOT NULL,
+    attributes_digest TEXT NOT NULL,
+    status TEXT NOT NULL,
+    sequence {integer} NOT NULL)"""
+_ACTIVE_FILES: Final = "CREATE INDEX catalog_active_files_{tag} ON {name} (file_id) WHERE status = 'active'"
+_JOURNAL: Final = """CREATE TABLE {name} (
+    sequence {integer} PRIMARY KEY,
+    time TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    file_id TEXT,
+    attributes_digest TEXT,
+    mode TEXT)"""
+_WAL: Final = """CREATE TABLE catalog_wal (
+    transaction_id {integer} PRIMARY KEY,
+    operation TEXT NOT NULL,
+    status TEXT NOT NULL,
+    file_id TEXT,
+    storage_key TEXT NOT NULL,
+    mode TEXT,
+    started_at TEXT NOT NULL,
+    completed_at TEXT)"""
 
 
 async def read_meta(database: Database) -> dict[str, str]:
@@ -59,11 +56,32 @@ async def write_meta(database: Database, meta: Mapping[str, str]) -> None:
         )
 
 
-async def create_tables(database: Database) -> None:
-    """Begin an empty catalog, in place of whatever was there."""
-    async with database.transaction() as transaction:
-        await transaction.execute("DELETE FROM catalog_meta")
-        for table in _TABLES:
-            await transaction.execute(f"DROP TABLE IF EXISTS {table}")
-        for statement in _SCHEMA:
-            await transaction.execute(statement.format(integer=_INTEGER[database.dialect]))
+async def begin_next(transaction: Transaction, dialect: Dialect, *, tag: str) -> None:
+    """Make the empty tables of a catalog that is to take the place of the present one.
+
+    Indexes keep their names when tables are renamed, so each has a ``tag`` of its own.
+    """
+    integer = _INTEGER[dialect]
+    await drop_next(transaction)
+    await transaction.execute(_FILES.format(name="catalog_next_files", integer=integer))
+    await transaction.execute(_ACTIVE_FILES.format(name="catalog_next_files", tag=tag))
+    await transaction.execute(_JOURNAL.format(name="catalog_next_journal", integer=integer))
+
+
+async def drop_next(transaction: Transaction) -> None:
+    """Give up what :func:`begin_next` began, if anything."""
+    await transaction.execute("DROP TABLE IF EXISTS catalog_next_files")
+    await transaction.execute("DROP TABLE IF EXISTS catalog_next_journal")
+
+
+async def put_next_in_place(transaction: Transaction) -> None:
+    """Let the next catalog be the present one, and forget the one before it."""
+    for table in ("files", "journal"):
+        await transaction.execute(f"DROP TABLE IF EXISTS catalog_{table}")
+        await transaction.execute(f"ALTER TABLE catalog_next_{table} RENAME TO catalog_{table}")
+
+
+async def begin_log(transaction: Transaction, dialect: Dialect) -> None:
+    """Begin an empty write-ahead log, in place of whatever was there."""
+    await transaction.execute("DROP TABLE IF EXISTS catalog_wal")
+    await transaction.execute(_WAL.format(integer=_INTEGER[dialect]))

@@ -13,11 +13,12 @@ from artstore.services.storage_element.recent_files import RecentFiles
 class CatalogState:
     """The ends of journal and write-ahead log, and what is under way.
 
-    ``newest_id`` is the largest id, of those that grow with time; ``pending`` are the intents that are
-    not finished, by file, that of the root under ``None``; ``changed`` is set by the next change, and then
-    replaced by another event.
+    ``epoch`` is another after each rebuild; ``newest_id`` is the largest id, of those that grow with time;
+    ``pending`` are the intents that are not finished, by file, that of the root under ``None``; ``changed``
+    is set by the next change, and then replaced by another event.
     """
 
+    epoch: str
     last_sequence: int
     last_transaction: int
     file_count: int
@@ -49,8 +50,18 @@ class CatalogState:
                 self.newest_id = each.change.file_id
         if last_sequence > self.last_sequence:
             self.last_sequence = last_sequence
-            changed, self.changed = self.changed, asyncio.Event()
-            changed.set()
+            self._tell()
+
+    def switch(self, *, epoch: str, last_sequence: int, file_count: int, newest_id: UUID) -> None:
+        """Another catalog is in place; what is under way goes on."""
+        self.epoch, self.last_sequence = epoch, last_sequence
+        self.file_count, self.newest_id = file_count, newest_id
+        self.recent = RecentFiles()
+        self._tell()
+
+    def _tell(self) -> None:
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
 
 
 def _grows_with_time(file_id: UUID) -> bool:

@@ -1,7 +1,8 @@
 """Writes the catalog: what concurrent requests want written goes into one transaction."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -34,17 +35,20 @@ _LOG: Final = (
 _FORGET: Final = (
     "DELETE FROM catalog_wal WHERE transaction_id <= :last AND status IN ('committed', 'rolled_back')"
 )
-_PUT_FILE: Final = (
-    "INSERT INTO catalog_files (file_id, storage_key, attributes, attributes_digest, status, sequence)"
+PUT_FILE: Final = (
+    "INSERT INTO {table} (file_id, storage_key, attributes, attributes_digest, status, sequence)"
     " VALUES (:file_id, :storage_key, :attributes, :attributes_digest, :status, :sequence)"
     " ON CONFLICT (file_id) DO UPDATE SET storage_key = excluded.storage_key,"
     " attributes = excluded.attributes, attributes_digest = excluded.attributes_digest,"
     " status = excluded.status, sequence = excluded.sequence"
 )
-_APPEND: Final = (
-    "INSERT INTO catalog_journal (sequence, time, operation, file_id, attributes_digest, mode)"
+APPEND: Final = (
+    "INSERT INTO {table} (sequence, time, operation, file_id, attributes_digest, mode)"
     " VALUES (:sequence, :time, :operation, :file_id, :attributes_digest, :mode)"
 )
+
+_PUT_FILE: Final = PUT_FILE.format(table="catalog_files")
+_APPEND: Final = APPEND.format(table="catalog_journal")
 
 
 @dataclass(slots=True)
@@ -73,6 +77,7 @@ class CatalogWriter:
         self._database = database
         self._last_transaction = state.last_transaction
         self._forgotten = 0
+        self._turn = asyncio.Lock()
         self._waiting: _Batch | None = None
         self._flushing: asyncio.Task[None] | None = None
 
@@ -115,6 +120,12 @@ class CatalogWriter:
         while self._flushing is not None:
             await self._flushing
 
+    @asynccontextmanager
+    async def paused(self) -> AsyncGenerator[None, None]:
+        """Meanwhile nothing is written: what is to be waits."""
+        async with self._turn:
+            yield
+
     def _next_batch(self) -> _Batch:
         if self._waiting is None:
             self._waiting = _Batch(done=asyncio.get_running_loop().create_future())
@@ -126,7 +137,8 @@ class CatalogWriter:
         while (batch := self._waiting) is not None:
             self._waiting = None
             try:
-                await self._write(batch)
+                async with self._turn:
+                    await self._write(batch)
             except Exception as error:
                 batch.done.set_exception(error)
                 batch.done.exception()  # whoever waited may have been cancelled: nobody need see it
@@ -137,14 +149,15 @@ class CatalogWriter:
     async def _write(self, batch: _Batch) -> None:
         time = format_timestamp(datetime.now(UTC))
         sequences = count(self._state.last_sequence + 1)
-        committed = [Committed(change, next(sequences), time) for change in batch.changes]
-        entries = [_journal_row(each) for each in committed]
+        epoch = self._state.epoch
+        committed = [Committed(change, next(sequences), time, epoch) for change in batch.changes]
+        entries = [journal_row(each) for each in committed]
         entries += [_mode_row(mode, next(sequences), time) for mode in batch.modes]
         async with self._database.transaction() as transaction:
             if batch.begun or batch.finished:
                 await transaction.executemany(_LOG, _log_rows(batch, time))
             if committed:
-                await transaction.executemany(_PUT_FILE, map(_file_row, committed))
+                await transaction.executemany(_PUT_FILE, map(file_row, committed))
             if entries:
                 await transaction.executemany(_APPEND, entries)
             await self._forget(transaction)
@@ -184,7 +197,8 @@ def _log_row(intent: Intent, *, status: str, started_at: str, completed_at: str 
     }
 
 
-def _file_row(committed: Committed) -> Parameters:
+def file_row(committed: Committed) -> Parameters:
+    """The parameters of ``PUT_FILE``."""
     change = committed.change
     return {
         "file_id": str(change.file_id),
@@ -196,7 +210,8 @@ def _file_row(committed: Committed) -> Parameters:
     }
 
 
-def _journal_row(committed: Committed) -> Parameters:
+def journal_row(committed: Committed) -> Parameters:
+    """The parameters of ``APPEND``."""
     change = committed.change
     return {
         "sequence": committed.sequence,

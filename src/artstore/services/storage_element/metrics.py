@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from artstore.core.capacity import CapacityStatus
 from artstore.core.exchange import Capacity
 from artstore.core.http.problems import PROBLEM_TYPES
+from artstore.core.inspection import RebuildStatus, SidecarFault
 from artstore.core.metrics import DURATION_BUCKETS
 from artstore.core.spec import ArtStoreError, IncompleteBodyError, RequestTimeoutError
 
@@ -44,6 +45,15 @@ class ElementMetrics:
         )
         self.sidecars_unreadable = self._gauge(
             "sidecars_unreadable", "Sidecars that the last rebuild of the catalog could not read."
+        )
+        self._rebuilding = self._gauge(
+            "catalog_rebuilding", "1 while a new catalog is built from the sidecars."
+        )
+        self._rebuild_sidecars = self._gauge(
+            "catalog_rebuild_sidecars", "Sidecars that the last rebuild has looked at so far."
+        )
+        self._sidecars_left_out = self._gauge(
+            "sidecars_left_out", "Sidecars that are not in the catalog since the last rebuild.", "fault"
         )
         counts = self._counter("operations", "Operations on files.", "operation", "outcome")
         sizes = self._counter("operation_bytes", "Bytes of files that were received or sent.", "operation")
@@ -84,6 +94,14 @@ class ElementMetrics:
                 self._capacity.labels(kind).set(size)
         for status in get_args(CapacityStatus):
             self._status.labels(status).set(status == capacity.status)
+
+    def show_rebuild(self, status: RebuildStatus) -> None:
+        """How far it has come."""
+        self._rebuilding.set(status.state == "running")
+        self._rebuild_sidecars.set(status.sidecars)
+        self.sidecars_unreadable.set(status.faults.get("unreadable", 0))
+        for fault in get_args(SidecarFault):
+            self._sidecars_left_out.labels(fault).set(status.faults.get(fault, 0))
 
     @contextmanager
     def measure(self, operation: FileOperation) -> Generator[Measurement, None, None]:

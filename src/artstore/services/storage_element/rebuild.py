@@ -1,160 +1,263 @@
-"""Builds the catalog again from the sidecars: all it ever says is what they say."""
+"""Builds the catalog again from the sidecars: all it ever says is what they say.
 
-import asyncio
+The new one is built beside the one that serves, in transactions of a moment, and takes its place in one more.
+How far it has come is kept with it, so that a rebuild that was interrupted goes on.
+"""
+
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Self
+
+from pydantic import BaseModel
 
 from artstore.core.attribute_fields import format_timestamp
-from artstore.core.attributes import FileAttributes
+from artstore.core.inspection import MAX_EXAMPLES, Example, RebuildStatus, SidecarFault, WorkState
 from artstore.core.logging import get_logger
-from artstore.core.naming import SIDECAR_SUFFIX
-from artstore.core.spec import (
-    ArtStoreError,
-    Database,
-    LocalPaths,
-    Parameters,
-    StorageBackend,
-    UnavailableError,
-)
+from artstore.core.spec import Database, StorageBackend, Transaction
 from artstore.core.stores.rows import count
-from artstore.services.storage_element.catalog_records import Change
-from artstore.services.storage_element.catalog_schema import create_tables
-from artstore.services.storage_element.small_objects import READ_LIMIT, read_small
+from artstore.services.storage_element.catalog_schema import (
+    begin_log,
+    begin_next,
+    drop_next,
+    put_next_in_place,
+)
+from artstore.services.storage_element.catalog_work import load_work, save_work
+from artstore.services.storage_element.next_catalog import add, carry_over, remove_forgotten
+from artstore.services.storage_element.sidecars import (
+    SidecarBatch,
+    Unusable,
+    ahead,
+    read_sidecars,
+    sidecar_keys,
+)
 
-BATCH_SIZE: Final = 1000
-READERS: Final = 16
-ATTEMPTS: Final = 3
-"""How often a sidecar is asked for that the storage does not give out now."""
-PAUSE: Final = 0.5
-"""Seconds between two attempts."""
+NAME: Final = "rebuild"
+BATCH_SIZE: Final = 500
+"""Sidecars per transaction: writers wait for it."""
+
 _log: Final = get_logger("element")
 
-# A file that is there twice was copied by somebody: the one found first counts.
-_PUT: Final = (
-    "INSERT INTO catalog_files (file_id, storage_key, attributes, attributes_digest, status, sequence)"
-    " VALUES (:file_id, :storage_key, :attributes, :attributes_digest, :status, 0)"
-    " ON CONFLICT (file_id) DO NOTHING"
-)
-_NUMBER: Final = (
-    "UPDATE catalog_files SET sequence = numbered.sequence FROM"
-    " (SELECT file_id, ROW_NUMBER() OVER (ORDER BY file_id) AS sequence FROM catalog_files) AS numbered"
-    " WHERE numbered.file_id = catalog_files.file_id"
-)
-_JOURNAL: Final = (
-    "INSERT INTO catalog_journal (sequence, time, operation, file_id, attributes_digest)"
-    " SELECT sequence, CAST(:time AS TEXT), CASE status WHEN 'deleted' THEN 'delete' ELSE 'create' END,"
-    " file_id, attributes_digest FROM catalog_files ORDER BY sequence"
-)
+Report = Callable[[RebuildStatus], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """What a rebuild found: ``files`` are those in the catalog, tombstones included."""
+class Base(BaseModel):
+    """What serves while the new catalog is built: an epoch, and how far its journal is carried over.
 
-    files: int
-    copies: int
-    unreadable: int
+    ``began`` is where the journal ended when the first sidecar was read.
+    """
+
+    epoch: str
+    began: int
+    carried: int
 
 
-async def rebuild(storage: StorageBackend, database: Database) -> Rebuilt:
-    """Fill an empty catalog from every sidecar. What cannot be read is logged and left out.
+class Progress(BaseModel):
+    """How far a rebuild has come. ``starts`` is how often the root had been started then."""
+
+    status: RebuildStatus
+    starts: int
+    base: Base | None = None
+    last_key: str | None = None
+    position: int = 0
+
+    def may_go_on(self, *, base_epoch: str | None, starts: int) -> bool:
+        """Whether what was read is still true: nothing changed since but what the base's journal tells.
+
+        Without a base nothing served, so the root must not have been started since.
+        """
+        if self.status.state != "running":
+            return False
+        if self.base is None:
+            return base_epoch is None and self.starts == starts
+        return self.base.epoch == base_epoch
+
+
+class Rebuild:
+    """One rebuild, from its beginning or from where it was interrupted."""
+
+    def __init__(
+        self, storage: StorageBackend, database: Database, progress: Progress, report: Report
+    ) -> None:
+        self._storage = storage
+        self._database = database
+        self._progress = progress
+        self._report = report
+        self._resumed = time.perf_counter()
+        self._earlier = progress.status.seconds
+        report(progress.status)
+
+    @classmethod
+    async def begin(
+        cls, storage: StorageBackend, database: Database, *, base: Base | None, starts: int, report: Report
+    ) -> Self:
+        """Begin with nothing."""
+        expected = None if base is None else await count(database, "SELECT 1 FROM catalog_files")
+        status = RebuildStatus(state="running", started_at=datetime.now(UTC), expected=expected)
+        progress = Progress(status=status, base=base, starts=starts)
+        async with database.transaction() as transaction:
+            await begin_next(transaction, database.dialect, tag=uuid.uuid4().hex[:8])
+            await save_work(transaction, NAME, progress)
+        _log.info("catalog_rebuild_started", expected=expected)
+        return cls(storage, database, progress, report)
+
+    @property
+    def status(self) -> RebuildStatus:
+        return self._progress.status
+
+    @property
+    def base(self) -> Base | None:
+        return self._progress.base
+
+    async def read(self) -> None:
+        """Read every sidecar that was not read yet.
+
+        Raises:
+            UnavailableError: the storage cannot be listed, or the database cannot be written.
+        """
+        keys = sidecar_keys(self._storage, after=self._progress.last_key, size=BATCH_SIZE)
+        async with aclosing(ahead(keys, lambda some: read_sidecars(self._storage, some))) as batches:
+            async for batch in batches:
+                await self._add(batch)
+
+    async def catch_up(self, until: int) -> None:
+        """Repeat what changed meanwhile, up to a position of the base's journal."""
+        while (base := self._progress.base) is not None and base.carried < until:
+            async with self._database.transaction() as transaction:
+                progress = await self._carry_over(transaction, until=min(base.carried + BATCH_SIZE, until))
+                await save_work(transaction, NAME, progress)
+            self._progress = progress
+
+    async def put_in_place(self, transaction: Transaction, *, until: int, epoch: str) -> None:
+        """Repeat the rest, and let the new catalog be the catalog."""
+        progress, forgotten = await self._carry_over(transaction, until=until), 0
+        if progress.base is None:
+            await transaction.execute("DELETE FROM catalog_meta")
+            await begin_log(transaction, self._database.dialect)
+        else:
+            forgotten = await remove_forgotten(transaction, after=progress.base.began)
+        await put_next_in_place(transaction)
+        files = progress.status.files - forgotten
+        status = _ended(self._timed(progress.status), "done")
+        status = status.model_copy(update={"epoch": epoch, "files": files})
+        self._progress = progress.model_copy(update={"status": status})
+        await save_work(transaction, NAME, self._progress)
+
+    async def give_up(self, state: WorkState, *, reason: str | None = None) -> None:
+        """Nothing of it is kept but the status."""
+        status = _ended(self._timed(self.status), state).model_copy(update={"reason": reason})
+        self._progress = self._progress.model_copy(update={"status": status})
+        self._report(status)
+        async with self._database.transaction() as transaction:
+            await drop_next(transaction)
+            await save_work(transaction, NAME, self._progress)
+
+    def tell(self) -> None:
+        """Tell how it ended."""
+        status = self.status
+        self._report(status)
+        _log.info(
+            "catalog_rebuilt", files=status.files, **dict(status.faults), seconds=round(status.seconds, 3)
+        )
+
+    async def _add(self, batch: SidecarBatch) -> None:
+        async with self._database.transaction() as transaction:
+            added = await add(
+                transaction,
+                batch.found,
+                after=self._progress.position,
+                time=format_timestamp(datetime.now(UTC)),
+            )
+            progress = self._progress.model_copy(
+                update={
+                    "status": self._read(batch, [*batch.unusable, *added.copies], files=added.files),
+                    "last_key": batch.last_key,
+                    "position": self._progress.position + added.files,
+                }
+            )
+            await save_work(transaction, NAME, progress)
+        self._progress = progress
+        self._report(progress.status)
+
+    async def _carry_over(self, transaction: Transaction, *, until: int) -> Progress:
+        if (base := self._progress.base) is None:
+            return self._progress
+        entries, files = await carry_over(
+            transaction,
+            after=base.carried,
+            until=until,
+            position=self._progress.position,
+            time=format_timestamp(datetime.now(UTC)),
+        )
+        carried = base.model_copy(update={"carried": until})
+        status = self.status.model_copy(update={"files": self.status.files + files})
+        position = self._progress.position + entries
+        return self._progress.model_copy(update={"base": carried, "status": status, "position": position})
+
+    def _read(self, batch: SidecarBatch, faulty: Sequence[Unusable], *, files: int) -> RebuildStatus:
+        old = self.status
+        for each in faulty:
+            _log.warning("sidecar_left_out", fault=each.fault, key=each.key, reason=each.reason)
+        return self._timed(
+            old.model_copy(
+                update={
+                    "sidecars": old.sidecars + batch.size,
+                    "files": old.files + files,
+                    "faults": _counted(old, faulty),
+                    "examples": _exemplified(old, faulty),
+                }
+            )
+        )
+
+    def _timed(self, status: RebuildStatus) -> RebuildStatus:
+        seconds = self._earlier + time.perf_counter() - self._resumed
+        rate = status.sidecars / seconds
+        left = None
+        if status.expected is not None and rate:
+            left = max(status.expected - status.sidecars, 0) / rate
+        return status.model_copy(update={"seconds": seconds, "rate": rate, "seconds_left": left})
+
+
+async def build_before_serving(
+    storage: StorageBackend, database: Database, *, starts: int, report: Report
+) -> str:
+    """Build a catalog where none can be trusted; its epoch.
 
     Raises:
         UnavailableError: the storage cannot be listed, or the database cannot be written.
     """
-    started = time.perf_counter()
-    await create_tables(database)
-    found = unreadable = 0
-    async for keys in _batches(storage):
-        rows = await _read(storage, keys)
-        async with database.transaction() as transaction:
-            await transaction.executemany(_PUT, rows)
-        found += len(rows)
-        unreadable += len(keys) - len(rows)
-        _log.info("catalog_rebuild_progressed", sidecars=found, unreadable=unreadable)
-    files = await _number(database)
-    seconds = round(time.perf_counter() - started, 3)
-    rebuilt = Rebuilt(files=files, copies=found - files, unreadable=unreadable)
-    _log.info("catalog_rebuilt", files=files, copies=rebuilt.copies, unreadable=unreadable, seconds=seconds)
-    return rebuilt
-
-
-async def _batches(storage: StorageBackend) -> AsyncIterator[list[str]]:
-    keys: list[str] = []
-    async for info in storage.list():
-        if info.key.endswith(SIDECAR_SUFFIX):
-            keys.append(info.key)
-        if len(keys) == BATCH_SIZE:
-            yield keys
-            keys = []
-    if keys:
-        yield keys
-
-
-async def _read(storage: StorageBackend, keys: Sequence[str]) -> list[Parameters]:
-    """The rows of those sidecars that can be read.
-
-    Plain files are read by one thread without handing each over: that takes a third of the time.
-    """
-    if (paths := storage.capabilities.local_paths) is not None:
-        return await asyncio.to_thread(_read_files, paths, keys)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_read_objects(storage, keys[start::READERS])) for start in range(READERS)]
-    return [row for task in tasks for row in task.result()]
-
-
-def _read_files(paths: LocalPaths, keys: Sequence[str]) -> list[Parameters]:
-    rows: list[Parameters] = []
-    for key in keys:
-        try:
-            with paths.path(key).open("rb", buffering=0) as file:
-                rows.append(_row(file.read(READ_LIMIT + 1), key))
-        except OSError as error:
-            _log.error("sidecar_unreadable", key=key, reason=error.strerror)
-        except ArtStoreError as error:
-            _log.error("sidecar_unreadable", key=key, reason=error.detail)
-    return rows
-
-
-async def _read_objects(storage: StorageBackend, keys: Sequence[str]) -> list[Parameters]:
-    rows: list[Parameters] = []
-    for key in keys:
-        try:
-            rows.append(_row(await _read_patiently(storage, key), key))
-        except ArtStoreError as error:
-            _log.error("sidecar_unreadable", key=key, reason=error.detail)
-    return rows
-
-
-async def _read_patiently(storage: StorageBackend, key: str) -> bytes:
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return await read_small(storage, key)
-        except UnavailableError:
-            await asyncio.sleep(PAUSE)
-    return await read_small(storage, key)
-
-
-def _row(raw: bytes, key: str) -> Parameters:
-    """Where the sidecar was found counts, not where it says it is: a moved archive is still readable."""
-    attributes = FileAttributes.from_json(raw, limit=READ_LIMIT)
-    sidecar = attributes.to_json(limit=READ_LIMIT)
-    change = Change.of("create", attributes, key=key.removesuffix(SIDECAR_SUFFIX), sidecar=sidecar)
-    return {
-        "file_id": str(change.file_id),
-        "storage_key": change.key,
-        "attributes": sidecar.decode(),
-        "attributes_digest": change.digest,
-        "status": change.status,
-    }
-
-
-async def _number(database: Database) -> int:
-    """Give every file its place in the journal, without gaps; the number of files."""
+    progress = await load_work(database, NAME, Progress)
+    if progress is not None and progress.may_go_on(base_epoch=None, starts=starts):
+        rebuild = Rebuild(storage, database, progress, report)
+    else:
+        rebuild = await Rebuild.begin(storage, database, base=None, starts=starts, report=report)
+    await rebuild.read()
+    epoch = uuid.uuid4().hex
     async with database.transaction() as transaction:
-        await transaction.execute(_NUMBER)
-        await transaction.execute(_JOURNAL, {"time": format_timestamp(datetime.now(UTC))})
-    return await count(database, "SELECT 1 FROM catalog_files")
+        await rebuild.put_in_place(transaction, until=0, epoch=epoch)
+    rebuild.tell()
+    return epoch
+
+
+def _ended(status: RebuildStatus, state: WorkState) -> RebuildStatus:
+    return status.model_copy(update={"state": state, "finished_at": datetime.now(UTC), "seconds_left": None})
+
+
+def _counted(status: RebuildStatus, faulty: Sequence[Unusable]) -> dict[SidecarFault, int]:
+    counts = dict(status.faults)
+    for each in faulty:
+        counts[each.fault] = counts.get(each.fault, 0) + 1
+    return counts
+
+
+def _exemplified(status: RebuildStatus, faulty: Sequence[Unusable]) -> dict[SidecarFault, list[Example]]:
+    examples: dict[SidecarFault, list[Example]] = {
+        fault: list(known) for fault, known in status.examples.items()
+    }
+    for each in faulty:
+        known = examples.setdefault(each.fault, [])
+        if len(known) < MAX_EXAMPLES:
+            known.append(Example(key=each.key, reason=each.reason))
+    return examples

@@ -1,0 +1,119 @@
+"""Rebuilds the catalog while the element serves: begins, goes on after a stop, gives up."""
+
+import asyncio
+import uuid
+from contextlib import suppress
+from typing import Final
+
+from artstore.core.inspection import RebuildStatus
+from artstore.core.logging import get_logger
+from artstore.core.spec import ArtStoreError, Database
+from artstore.services.storage_element.catalog_work import load_work
+from artstore.services.storage_element.element import Element
+from artstore.services.storage_element.rebuild import NAME, Base, Progress, Rebuild
+
+_log: Final = get_logger("element")
+
+
+class Rebuilder:
+    """At most one rebuild at a time."""
+
+    def __init__(self, element: Element, database: Database) -> None:
+        self._element = element
+        self._database = database
+        self._status = RebuildStatus()
+        self._rebuild: Rebuild | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._beginning = asyncio.Lock()
+
+    @property
+    def status(self) -> RebuildStatus:
+        """Of the rebuild under way, or else of the last one."""
+        return self._status
+
+    async def open(self) -> None:
+        """Go on with what a stop interrupted."""
+        progress = await load_work(self._database, NAME, Progress)
+        if progress is None:
+            return
+        self._status = progress.status
+        epoch = self._element.catalog.epoch
+        if progress.may_go_on(base_epoch=epoch, starts=self._element.identity.starts):
+            self._run(Rebuild(self._element.storage, self._database, progress, self._report))
+
+    async def close(self) -> None:
+        """Stop; the next start goes on."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+
+    async def start(self) -> RebuildStatus:
+        """Begin, unless one is under way."""
+        async with self._beginning:
+            if self._rebuild is None:
+                catalog = self._element.catalog
+                last = catalog.last_sequence
+                rebuild = await Rebuild.begin(
+                    self._element.storage,
+                    self._database,
+                    base=Base(epoch=catalog.epoch, began=last, carried=last),
+                    starts=self._element.identity.starts,
+                    report=self._report,
+                )
+                self._run(rebuild)
+            return self._status
+
+    async def cancel(self) -> RebuildStatus:
+        """Give up what is under way, if anything; the catalog stays as it is."""
+        async with self._beginning:
+            if self._running is not None and (rebuild := self._rebuild) is not None:
+                self._running.cancel()
+                await asyncio.wait([self._running])
+                if rebuild.status.state == "running":
+                    await rebuild.give_up("cancelled")
+            return self._status
+
+    def _run(self, rebuild: Rebuild) -> None:
+        self._rebuild = rebuild
+        self._running = asyncio.create_task(self._work(rebuild))
+
+    async def _work(self, rebuild: Rebuild) -> None:
+        try:
+            await rebuild.read()
+            await self._switch(rebuild)
+        except ArtStoreError as error:
+            _log.error("catalog_rebuild_failed", reason=error.detail)
+            await self._give_up(rebuild, error.detail)
+        except Exception as error:
+            _log.error("catalog_rebuild_failed", exc_info=error)
+            await self._give_up(rebuild, type(error).__name__)
+        finally:
+            self._rebuild = None
+
+    async def _switch(self, rebuild: Rebuild) -> None:
+        """Once begun it is finished, whoever is cancelled: half of the element would not know of it."""
+        catalog = self._element.catalog
+        await rebuild.catch_up(catalog.last_sequence)
+        epoch = uuid.uuid4().hex
+        switching = asyncio.create_task(
+            catalog.switch(
+                lambda transaction: rebuild.put_in_place(
+                    transaction, until=catalog.last_sequence, epoch=epoch
+                ),
+                epoch=epoch,
+            )
+        )
+        try:
+            await asyncio.shield(switching)
+        finally:
+            await asyncio.wait([switching])
+            if catalog.epoch == epoch:
+                rebuild.tell()
+
+    async def _give_up(self, rebuild: Rebuild, reason: str) -> None:
+        with suppress(ArtStoreError):
+            await rebuild.give_up("failed", reason=reason)
+
+    def _report(self, status: RebuildStatus) -> None:
+        self._status = status
+        self._element.metrics.show_rebuild(status)
