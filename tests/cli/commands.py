@@ -15,9 +15,9 @@ def put(cluster: Cluster, *arguments: str | Path) -> dict[str, Any]:
     return report
 
 
-def put_one(cluster: Cluster, path: Path) -> str:
+def put_one(cluster: Cluster, path: Path, *options: str) -> str:
     """Put one new file; its id."""
-    [stored] = put(cluster, path)["stored"]
+    [stored] = put(cluster, path, *options)["stored"]
     return str(stored["file_id"])
 
 

@@ -133,7 +133,7 @@ def test_a_file_that_is_unknown_is_told(cluster: Cluster, command: list[str]) ->
 
 
 def test_what_was_removed_is_gone(cluster: Cluster, document: Path) -> None:
-    file_id = put_one(cluster, document)
+    file_id = put_one(cluster, document, "--retention", "temporary")
 
     unanswered = cluster.command("rm", file_id, check=False)
     before = cluster.command("info", file_id)

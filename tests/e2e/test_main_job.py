@@ -140,7 +140,7 @@ def test_shell_tools_alone_read_the_archive(cluster: Cluster, folder: Path) -> N
 
 
 def test_losing_every_database_loses_nothing(cluster: Cluster, folder: Path) -> None:
-    _put(cluster, folder, "--tag", "архив")
+    _put(cluster, folder, "--tag", "архив", "--retention", "temporary")
     gone = json.loads(cluster.command("search", "приложения", "--json").stdout)["items"][0]["file_id"]
     cluster.command("rm", "--yes", gone)
     before = _state(cluster)

@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "ls": "reading:ls",
     "info": "reading:info",
     "rm": "reading:rm",
+    "hold": "hold:app",
     "verify": "verify:verify",
     "element": "element:app",
     "service-account": "accounts:app",

@@ -158,6 +158,10 @@ def put(
     retention: Annotated[
         str, typer.Option(metavar="POLICY", help="permanent, temporary, or temporary:DAYS.")
     ] = "permanent",
+    retain_until: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Until when permanent files are kept; for ever unless given."),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Files at once.")] = 8,
     json: JsonOption = False,
     data: DataOption = None,
@@ -167,7 +171,9 @@ def put(
     attributes = parse_attributes(attribute)
     if PATH_ATTRIBUTE in attributes:
         raise ConfigurationError(f"--attribute {PATH_ATTRIBUTE}=… is set by put itself: choose another name")
-    common = _common_attributes(tag or [], attributes, description=description, retention=retention)
+    common = _common_attributes(
+        tag or [], attributes, description=description, retention=retention, retain_until=retain_until
+    )
     report = PutReport()
     files = find_files(paths, recursive=recursive, report=report)
     with transfer_progress("storing", files=len(files), size=sum(file.size for file in files)) as progress:
@@ -226,7 +232,12 @@ async def read(file: LocalFile) -> AsyncIterator[bytes]:
 
 
 def _common_attributes(
-    tags: list[str], attributes: dict[str, str], *, description: str | None, retention: str
+    tags: list[str],
+    attributes: dict[str, str],
+    *,
+    description: str | None,
+    retention: str,
+    retain_until: str | None,
 ) -> UploadAttributes:
     policy, separator, days = retention.partition(":")
     values: dict[str, object] = {
@@ -236,6 +247,7 @@ def _common_attributes(
         "description": description,
         "retention_policy": policy,
         "ttl_days": days if separator else None,
+        "expires_at": retain_until,
     }
     return validated(UploadAttributes, values)
 

@@ -123,7 +123,7 @@ def rm(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Delete files, where the mode of their storage element allows it."""
+    """Delete files that need not be kept, where the mode of their storage element allows it."""
     if not yes:
         typer.confirm(f"Delete {len(file_ids)} files for good?", abort=True, err=True)
     with_archive(data, profile, lambda archive: _delete(archive, file_ids))

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from pydantic import (
     AfterValidator,
     AwareDatetime,
+    BeforeValidator,
     Field,
     JsonValue,
     PlainSerializer,
@@ -31,6 +32,7 @@ DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
 _SEPARATOR: Final = re.compile(r"[/\\]")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
 _QUOTED: Final = r'"(?:[\t \x21\x23-\x5b\x5d-\x7e]|\\[\t\x20-\x7e])*"'
 _MEDIA_TYPE: Final = re.compile(rf"{_NAME}/{_NAME}(?:[ \t]*;[ \t]*{_NAME}=(?:{_NAME}|{_QUOTED}))*")
 
@@ -76,6 +78,18 @@ def _to_utc(time: datetime) -> datetime:
         return time.astimezone(UTC)
     except OverflowError:
         raise ValueError("must lie between the years 1 and 9999 in UTC") from None
+
+
+def _read_moment(value: object) -> object:
+    """Numbers, and digits alone, would be taken for seconds, or thousandths of them, since 1970."""
+    if isinstance(value, datetime):
+        return value
+    try:
+        if isinstance(value, str) and _DATE.match(value):
+            return datetime.fromisoformat(value)
+    except ValueError:
+        pass
+    raise ValueError("must be a time such as 2036-12-31T00:00:00Z")
 
 
 def format_timestamp(time: datetime) -> str:
@@ -147,4 +161,7 @@ Timestamp = Annotated[
     PlainSerializer(format_timestamp, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
+Moment = Annotated[Timestamp, BeforeValidator(_read_moment)]
+"""A time as a client says it."""
+
 CustomAttributes = Annotated[dict[str, JsonValue], AfterValidator(check_members)]

@@ -158,13 +158,15 @@ class FileAttributes(_Preserving):
         """Where the data is, relative to the root of the element."""
         return f"{self.storage_path}/{self.storage_filename}"
 
-    def changed(self, **changes: Unpack[Changes]) -> Self:
+    def changed(self, *, at: datetime | None = None, **changes: Unpack[Changes]) -> Self:
         """The next version, validated. Its ``updated_at`` never goes back, even when the clock does.
+
+        It is ``at``, or now.
 
         Raises:
             InvalidRequestError: a change breaks a rule.
         """
-        updated_at = max(datetime.now(UTC), self.updated_at)
+        updated_at = max(at or datetime.now(UTC), self.updated_at)
         fields = {**dict(self), **changes, "version": self.version + 1, "updated_at": updated_at}
         try:
             return self.model_validate(fields)

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from artstore.core.attributes import FileAttributes, RetentionPolicy
+from artstore.core.attribute_fields import Text
+from artstore.core.attributes import FileAttributes, Hold, RetentionPolicy
 from artstore.core.capacity import CapacityStatus
 from artstore.core.journal import JournalEntry
 from artstore.core.modes import Mode
@@ -140,8 +141,30 @@ class UploadAnswer(Exchanged):
         )
 
 
+class NewHold(Exchanged):
+    """A reason to keep a file, whatever its retention says, until the hold is released."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    id: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+            description="Your own name for it, such as a case number: placing it again changes nothing. "
+            "Default: one is made.",
+        ),
+    ] = None
+    reason: Annotated[Text, Field(min_length=1, max_length=1000)]
+
+
+class HoldPage(Exchanged):
+    """The holds of a file."""
+
+    items: list[Hold]
+
+
 class Delegation(Exchanged):
-    """In whose name an upload is stored; only a holder of ``uploads:delegate`` may say so."""
+    """In whose name a file is stored or held; only a holder of ``uploads:delegate`` may say so."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -12,12 +12,12 @@ SCOPES: Final[Mapping[str, str]] = {
     "storage:read": "read files, journal, information and capacity of storage elements, list elements",
     "storage:write": "upload to a storage element directly, change metadata there",
     "storage:delete": "delete from a storage element directly",
-    "storage:admin": "register and remove storage elements, change their modes",
+    "storage:admin": "register and remove storage elements, look after them, change their modes, hold files",
     "accounts:read": "list service accounts",
     "accounts:write": "create, rotate and delete service accounts",
     "audit:read": "read the audit trail",
     "index:write": "hand a committed record to the index (ingester only)",
-    "uploads:delegate": "store in the name of another principal (ingester only)",
+    "uploads:delegate": "act in the name of another principal (ingester and admin only)",
 }
 """Every scope, with what it permits. A scope that is not here is never granted."""
 
@@ -33,7 +33,7 @@ ROLE_SCOPES: Final[Mapping[AccountRole, frozenset[str]]] = {
 }
 
 SERVICE_SCOPES: Final[Mapping[str, frozenset[str]]] = {
-    "admin": frozenset({"storage:read", "storage:delete", "storage:admin"}),
+    "admin": frozenset({"storage:read", "storage:delete", "storage:admin", "uploads:delegate"}),
     "element": frozenset(),
     "ingester": frozenset({"storage:read", "storage:write", "uploads:delegate", "index:write", "files:read"}),
     "query": frozenset({"storage:read"}),

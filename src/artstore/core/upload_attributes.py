@@ -9,7 +9,16 @@ from typing import Annotated, Any, Final, Self
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from artstore.core.attribute_fields import CustomAttributes, Description, Filename, MediaType, Sha256, Tags
+from artstore.core.attribute_fields import (
+    CustomAttributes,
+    Description,
+    Filename,
+    MediaType,
+    Moment,
+    Sha256,
+    Tags,
+    format_timestamp,
+)
 from artstore.core.attributes import Retention, RetentionPolicy
 from artstore.core.spec import ContentTooLargeError, InvalidRequestError
 from artstore.core.validation import invalid_request
@@ -44,7 +53,18 @@ class UploadAttributes(BaseModel):
             description=f"Days that a temporary file is kept, {DEFAULT_TTL_DAYS} unless given.",
         ),
     ] = None
+    expires_at: Annotated[
+        Moment | None,
+        Field(description="Until when a permanent file is kept, at least; for ever unless given."),
+    ] = None
     checksum: Annotated[Sha256 | None, Field(description="SHA-256 the data must have.")] = None
+
+    @field_validator("expires_at")
+    @classmethod
+    def _check_expiry(cls, expires_at: datetime | None, info: ValidationInfo) -> datetime | None:
+        if expires_at is not None and info.data.get("retention_policy") == "temporary":
+            raise ValueError("is for permanent files only: say ttl_days for a temporary one")
+        return expires_at
 
     @field_validator("ttl_days")
     @classmethod
@@ -108,9 +128,16 @@ class UploadAttributes(BaseModel):
         return value
 
     def retention(self, *, created_at: datetime) -> Retention:
-        """How long a file created at ``created_at`` is kept."""
+        """How long a file created at ``created_at`` is kept.
+
+        Raises:
+            InvalidRequestError: it would have expired before it is created.
+        """
+        if self.expires_at is not None and self.expires_at <= created_at:
+            message = f"is not in the future: it is {format_timestamp(created_at)}"
+            raise InvalidRequestError(f"expires_at {message}", [("expires_at", message)])
         if self.ttl_days is None:
-            return Retention()
+            return Retention(expires_at=self.expires_at)
         return Retention(policy="temporary", expires_at=created_at + timedelta(days=self.ttl_days))
 
 

@@ -209,9 +209,11 @@ class ElementServer:
         async with listening(app, self.port):
             yield self
 
-    async def put(self, token: str, *, name: str = "report.txt", content: bytes = b"text") -> dict[str, Any]:
+    async def put(
+        self, token: str, *, name: str = "report.txt", content: bytes = b"text", **attributes: Any
+    ) -> dict[str, Any]:
         """Store a file, which must succeed; what the element answers."""
-        described = UploadAttributes(original_filename=name).encode_header()
+        described = UploadAttributes(original_filename=name, **attributes).encode_header()
         path = f"/api/v1/files/{new_file_id()}/content"
         return await self._change(token, "PUT", path, {ATTRIBUTES_HEADER: described}, data=content)
 

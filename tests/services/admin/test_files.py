@@ -59,8 +59,10 @@ async def hand_over(admin: AdminClient, *stored: dict[str, Any], **changes: Any)
     return result
 
 
-async def put(admin: AdminClient, element: ElementServer, name: str = "report.txt") -> dict[str, Any]:
-    return await element.put(await admin.token(admin.credentials("ingester")), name=name)
+async def put(
+    admin: AdminClient, element: ElementServer, name: str = "report.txt", **attributes: Any
+) -> dict[str, Any]:
+    return await element.put(await admin.token(admin.credentials("ingester")), name=name, **attributes)
 
 
 async def names(admin: AdminClient, **query: object) -> list[str]:
@@ -163,7 +165,8 @@ async def test_a_file_that_is_not_there_is_not_found(admin: AdminClient, method:
 async def test_a_deleted_file_is_gone_from_its_element_and_at_once_from_the_index(
     admin: AdminClient, registered: ElementServer
 ) -> None:
-    kept, deleted = await put(admin, registered, "kept.txt"), await put(admin, registered, "deleted.txt")
+    kept = await put(admin, registered, "kept.txt")
+    deleted = await put(admin, registered, "deleted.txt", retention_policy="temporary")
     await hand_over(admin, kept, deleted)
     path = f"{FILES}/{deleted['attributes']['file_id']}"
 

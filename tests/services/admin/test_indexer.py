@@ -65,7 +65,7 @@ async def test_changes_and_deletions_on_the_element_follow(
     token = await writer(admin)
     changed, deleted = (
         await element.put(token, name="changed.txt"),
-        await element.put(token, name="deleted.txt"),
+        await element.put(token, name="deleted.txt", retention_policy="temporary"),
     )
     await admin.request("POST", ELEMENTS, json={"url": element.url})
     await wait_for_names(admin, "changed.txt", "deleted.txt")

@@ -173,7 +173,7 @@ async def test_content_that_is_not_what_the_index_says_is_not_passed_on(querying
 
 
 async def test_a_file_that_was_just_deleted_is_not_found(querying: Querying) -> None:
-    file = await querying.stored()
+    file = await querying.stored(retention_policy="temporary")
     await querying.download(file["file_id"])
     await querying.admin.stop()  # so that the index does not learn of it
     await querying.roles.request("DELETE", f"{querying.element.url}/api/v1/files/{file['file_id']}")

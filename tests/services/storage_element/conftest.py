@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from artstore.core.testing import IssuerServer, issuer_server
+from artstore.services.storage_element.clock import Clock
 from tests.services.storage_element.faulty_storage import Faults
 from tests.services.storage_element.harness import (
     MINT,
@@ -29,10 +30,13 @@ def start(tmp_path: Path, issuer: IssuerServer) -> StartElement:
     """Starts an element on the directory of the test."""
 
     def start(
-        *, wrap: WrapStorage = lambda storage: storage, **sections: Mapping[str, object]
+        *,
+        wrap: WrapStorage = lambda storage: storage,
+        clock: Clock | None = None,
+        **sections: Mapping[str, object],
     ) -> AbstractAsyncContextManager[ElementClient]:
         settings = element_settings(tmp_path, jwks_url=issuer.jwks_url, **sections)
-        return running_element(settings, wrap=wrap)
+        return running_element(settings, wrap=wrap, clock=clock)
 
     return start
 

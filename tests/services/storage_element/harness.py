@@ -27,11 +27,16 @@ from artstore.core.spec import StorageBackend
 from artstore.core.testing import TokenMint
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
 from artstore.services.storage_element import ROLE
+from artstore.services.storage_element.clock import Clock
+from artstore.services.storage_element.keys import CLOCK
 
 ALL_SCOPES: Final = "storage:read storage:write storage:delete storage:admin uploads:delegate"
 CATALOG_PATH: Final = "storage/.artstore/catalog.db"
 POLL_INTERVAL: Final = 0.01
 MINT: Final = TokenMint()
+TEMPORARY: Final[Mapping[str, Any]] = {"retention_policy": "temporary"}
+"""Attributes of a file that may be deleted."""
+
 NOTHING: Final = {"fraction": 0, "size": 0}
 NOTHING_KEPT_FREE: Final = {"capacity": {"warning": NOTHING, "critical": NOTHING, "full": NOTHING}}
 WrapStorage = Callable[[StorageBackend], StorageBackend]
@@ -41,7 +46,7 @@ class StartElement(Protocol):
     """Starts an element; sections of its configuration by keyword."""
 
     def __call__(
-        self, *, wrap: WrapStorage = ..., **sections: Mapping[str, object]
+        self, *, wrap: WrapStorage = ..., clock: Clock | None = ..., **sections: Mapping[str, object]
     ) -> AbstractAsyncContextManager["ElementClient"]: ...
 
 
@@ -237,11 +242,13 @@ class ElementClient:
 
 @asynccontextmanager
 async def running_element(
-    settings: Settings, *, wrap: WrapStorage = lambda storage: storage
+    settings: Settings, *, wrap: WrapStorage = lambda storage: storage, clock: Clock | None = None
 ) -> AsyncGenerator[ElementClient, None]:
     """A started element and its client."""
     # In a thread: finding plugins reads the disk.
     app = await asyncio.to_thread(element_app, settings, wrap=wrap)
+    if clock is not None:
+        app[CLOCK] = clock
     async with ClientSession() as session, listening(app) as url:
         yield ElementClient(session, url, root=settings.base_directory / "storage")
 

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ClientError
 
 from artstore.core.testing import IssuerServer
-from tests.services.storage_element.harness import ElementClient, StartElement, sha256
+from tests.services.storage_element.harness import TEMPORARY, ElementClient, StartElement, sha256
 from tests.services.storage_element.processes import element_process
 
 SIZES = (0, 10, 10_000, 300_000, 3_000_000)
@@ -29,7 +29,7 @@ class Load:
         try:
             while True:
                 content = choice.randbytes(choice.choice(SIZES))
-                answer = await self._element.put(content)
+                answer = await self._element.put(content, **TEMPORARY)
                 file_id = answer.json()["attributes"]["file_id"]
                 self.stored[file_id] = sha256(content)
                 if choice.random() < 0.3:

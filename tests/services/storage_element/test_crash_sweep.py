@@ -11,7 +11,7 @@ import pytest
 from aiohttp import ClientError
 
 from artstore.core.testing import IssuerServer
-from tests.services.storage_element.harness import ElementClient, sha256
+from tests.services.storage_element.harness import TEMPORARY, ElementClient, sha256
 from tests.services.storage_element.processes import element_process
 
 SMALL: Final = b"small" * 2000
@@ -51,7 +51,7 @@ async def work(element: ElementClient, told: Told) -> None:
 
     async def put(file_id: UUID) -> None:
         told.begun.add(f"put {file_id}")
-        answer = await element.put(CONTENTS[file_id], file_id=file_id)
+        answer = await element.put(CONTENTS[file_id], file_id=file_id, **TEMPORARY)
         assert answer.status in (200, 201), answer
         told.acknowledged.add(f"put {file_id}")
 

@@ -3,11 +3,11 @@
 import asyncio
 from time import monotonic
 
-from tests.services.storage_element.harness import ElementClient, StartElement
+from tests.services.storage_element.harness import TEMPORARY, ElementClient, StartElement
 
 
 async def test_every_change_is_an_entry_without_gaps(element: ElementClient) -> None:
-    stored = await element.stored(b"data")
+    stored = await element.stored(b"data", **TEMPORARY)
     file_id = stored["file_id"]
     await element.request("PATCH", f"/api/v1/files/{file_id}", json={"tags": ["new"]})
     await element.request("DELETE", f"/api/v1/files/{file_id}")

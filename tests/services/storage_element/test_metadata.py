@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from tests.services.storage_element.harness import ElementClient, StartElement
+from tests.services.storage_element.harness import TEMPORARY, ElementClient, StartElement
 
 UNKNOWN = "0197b2c4-0000-7000-8000-00000000ffff"
 
@@ -106,7 +106,7 @@ async def test_a_change_makes_the_next_version(element: ElementClient) -> None:
 
 
 async def test_a_change_is_seen_by_who_has_read_the_file_before(element: ElementClient) -> None:
-    stored = await element.stored(b"data")
+    stored = await element.stored(b"data", **TEMPORARY)
     await element.get(url(stored))
     await element.get(url(stored))
 
@@ -212,7 +212,7 @@ async def test_a_change_that_makes_the_sidecar_too_large_is_refused(start: Start
 
 
 async def test_of_a_deleted_file_a_tombstone_remains(element: ElementClient) -> None:
-    stored = await element.stored(b"data")
+    stored = await element.stored(b"data", **TEMPORARY)
 
     answer = await element.request("DELETE", url(stored))
 
@@ -226,7 +226,7 @@ async def test_of_a_deleted_file_a_tombstone_remains(element: ElementClient) -> 
 
 
 async def test_a_deleted_file_is_found_no_more(element: ElementClient) -> None:
-    stored = await element.stored(b"data")
+    stored = await element.stored(b"data", **TEMPORARY)
     await element.request("DELETE", url(stored))
 
     answers = [
@@ -252,7 +252,7 @@ async def test_a_deletion_of_another_version_is_refused(element: ElementClient) 
 
 async def test_an_element_that_writes_once_changes_metadata_but_deletes_nothing(start: StartElement) -> None:
     async with start(element={"mode": "rw"}) as element:
-        stored = await element.stored(b"data")
+        stored = await element.stored(b"data", **TEMPORARY)
 
         changed = await element.request("PATCH", url(stored), json={"tags": ["new"]})
         deleted = await element.request("DELETE", url(stored))
@@ -272,7 +272,7 @@ async def test_an_element_that_is_read_only_changes_no_metadata(start: StartElem
 async def test_everything_is_there_after_a_restart(start: StartElement) -> None:
     async with start() as element:
         stored = await element.stored(b"data")
-        removed = await element.stored(b"removed")
+        removed = await element.stored(b"removed", **TEMPORARY)
         await element.request("PATCH", url(stored), json={"tags": ["new"]})
         await element.request("DELETE", url(removed))
         files = await element.get("/api/v1/files")

@@ -14,6 +14,7 @@ from tests.services.storage_element.faulty_storage import Faults, down, no_fault
 from tests.services.storage_element.harness import (
     MINT,
     POLL_INTERVAL,
+    TEMPORARY,
     Answer,
     ElementClient,
     StartElement,
@@ -54,7 +55,7 @@ async def test_each_mode_allows_what_the_table_says_and_names_itself_when_it_ref
     start: StartElement, mode: Mode
 ) -> None:
     async with start(element={"mode": "edit" if mode == "edit" else "rw"}) as element:
-        stored = await element.stored(b"data")
+        stored = await element.stored(b"data", **TEMPORARY)
         await bring_to(element, mode)
 
         answers = {each: await perform(element, each, stored["file_id"]) for each in OPERATIONS}

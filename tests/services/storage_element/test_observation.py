@@ -6,7 +6,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from artstore.core.spec import Usage
 from tests.services.storage_element.faulty_storage import Faults, FaultyStorage, down, with_free_space
-from tests.services.storage_element.harness import ElementClient, StartElement
+from tests.services.storage_element.harness import TEMPORARY, ElementClient, StartElement
 
 OPERATIONS = "artstore_element_operations_total"
 BYTES = "artstore_element_operation_bytes_total"
@@ -86,7 +86,7 @@ async def test_an_element_without_its_storage_is_not_ready(start: StartElement, 
 
 
 async def test_files_and_positions_are_measured(element: ElementClient) -> None:
-    stored = await element.stored(b"data")
+    stored = await element.stored(b"data", **TEMPORARY)
     await element.stored(b"more")
     await element.request("DELETE", f"/api/v1/files/{stored['file_id']}")
 
@@ -96,7 +96,7 @@ async def test_files_and_positions_are_measured(element: ElementClient) -> None:
 
 
 async def test_operations_are_measured(element: ElementClient) -> None:
-    stored = await element.stored(b"data")
+    stored = await element.stored(b"data", **TEMPORARY)
     url = f"/api/v1/files/{stored['file_id']}"
     await element.download(stored["file_id"])
     await element.request("GET", f"{url}/download", headers={"Range": "bytes=0-1"})

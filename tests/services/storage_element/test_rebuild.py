@@ -13,6 +13,7 @@ from artstore.services.storage_element import sidecars
 from tests.services.storage_element.faulty_storage import Faults, FaultyStorage
 from tests.services.storage_element.harness import (
     CATALOG_PATH,
+    TEMPORARY,
     ElementClient,
     StartElement,
     in_catalog,
@@ -31,7 +32,7 @@ class WithoutFiles(FaultyStorage):
 
 async def filled(element: ElementClient) -> list[dict[str, Any]]:
     """Three files, one changed and one deleted; those that are left."""
-    stored = [await element.stored(f"{n}".encode(), name=f"{n}.txt") for n in range(3)]
+    stored = [await element.stored(f"{n}".encode(), name=f"{n}.txt", **TEMPORARY) for n in range(3)]
     await element.request("PATCH", f"/api/v1/files/{stored[0]['file_id']}", json={"tags": ["new"]})
     await element.request("DELETE", f"/api/v1/files/{stored[1]['file_id']}")
     return list((await element.get("/api/v1/files"))["items"])
@@ -104,7 +105,7 @@ async def test_a_new_catalog_has_a_new_epoch_and_a_journal_without_gaps(
 
 async def test_a_deleted_file_stays_deleted(start: StartElement, tmp_path: Path) -> None:
     async with start() as element:
-        stored = await element.stored(b"data")
+        stored = await element.stored(b"data", **TEMPORARY)
         await element.request("DELETE", f"/api/v1/files/{stored['file_id']}")
     lose_catalog(tmp_path)
 

@@ -10,7 +10,13 @@ import pytest
 from artstore.core.spec import InsufficientStorageError
 from artstore.services.storage_element import catalog_writer, opening
 from tests.services.storage_element.faulty_storage import Fault, Faults, down
-from tests.services.storage_element.harness import CATALOG_PATH, ElementClient, StartElement, in_catalog
+from tests.services.storage_element.harness import (
+    CATALOG_PATH,
+    TEMPORARY,
+    ElementClient,
+    StartElement,
+    in_catalog,
+)
 
 FILE_ID = UUID("0197b2c4-0000-7000-8000-000000000001")
 URL = f"/api/v1/files/{FILE_ID}"
@@ -134,7 +140,7 @@ async def test_a_change_that_failed_leaves_the_old_version(start: StartElement, 
 
 async def test_a_deletion_that_failed_leaves_the_file(start: StartElement, faults: Faults) -> None:
     async with start(wrap=faults.wrap) as element:
-        await element.stored(b"data", file_id=FILE_ID)
+        await element.stored(b"data", file_id=FILE_ID, **TEMPORARY)
         faults.storage.fault_before_put = down
 
         answer = await element.request("DELETE", URL)
@@ -148,7 +154,7 @@ async def test_the_data_of_a_deleted_file_are_removed_when_that_is_possible(
     start: StartElement, faults: Faults
 ) -> None:
     async with start(wrap=faults.wrap) as element:
-        await element.stored(b"data", file_id=FILE_ID)
+        await element.stored(b"data", file_id=FILE_ID, **TEMPORARY)
         faults.storage.fault_on_delete = down
 
         answer = await element.request("DELETE", URL)
@@ -204,7 +210,7 @@ async def test_a_deletion_that_reached_its_tombstone_is_finished_at_start(
     start: StartElement, tmp_path: Path
 ) -> None:
     async with start() as element:
-        await element.stored(b"data", file_id=FILE_ID)
+        await element.stored(b"data", file_id=FILE_ID, **TEMPORARY)
         data = (await element.placed_files())[0]
         await element.request("DELETE", URL)
     data.write_bytes(b"data")

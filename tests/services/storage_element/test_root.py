@@ -12,7 +12,7 @@ import pytest
 
 from artstore.core.spec import Capabilities, ConfigurationError
 from tests.services.storage_element.faulty_storage import FaultyStorage
-from tests.services.storage_element.harness import ElementClient, StartElement
+from tests.services.storage_element.harness import TEMPORARY, ElementClient, StartElement
 
 
 def run(command: str, directory: Path) -> str:
@@ -47,7 +47,7 @@ async def test_a_file_is_found_and_verified_with_ls_cat_and_sha256sum(element: E
 async def test_the_root_says_how_to_verify_it_and_that_is_true(element: ElementClient) -> None:
     for number in range(3):
         await element.stored(f"file {number}".encode(), name=f"имя '{number}' $(x).txt")
-    removed = await element.stored(b"removed", custom_attributes={"checksum": "0" * 64})
+    removed = await element.stored(b"removed", custom_attributes={"checksum": "0" * 64}, **TEMPORARY)
     await element.request("DELETE", f"/api/v1/files/{removed['file_id']}")
     proof = _commands(element.root / "ARTSTORE.md", after="Prove")
 
@@ -66,7 +66,7 @@ async def test_the_root_says_how_to_get_every_file_back_and_that_is_true(element
     stored = {
         name: await element.stored(name.encode(), name=name, custom_attributes=misleading) for name in names
     }
-    removed = await element.stored(b"removed")
+    removed = await element.stored(b"removed", **TEMPORARY)
     await element.request("DELETE", f"/api/v1/files/{removed['file_id']}")
     await element.placed_files()
     restore = _commands(element.root / "ARTSTORE.md", after="Get every file back")

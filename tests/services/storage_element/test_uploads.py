@@ -17,6 +17,7 @@ from tests.services.storage_element.faulty_storage import with_free_space
 from tests.services.storage_element.harness import (
     MINT,
     NOTHING_KEPT_FREE,
+    TEMPORARY,
     ElementClient,
     StartElement,
     connection,
@@ -319,7 +320,7 @@ async def test_of_two_uploads_under_one_id_one_is_stored_and_the_other_compared(
 
 
 async def test_the_id_of_a_deleted_file_is_not_given_again(element: ElementClient) -> None:
-    await element.put(b"data", file_id=FILE_ID)
+    await element.put(b"data", file_id=FILE_ID, **TEMPORARY)
     await element.request("DELETE", f"/api/v1/files/{FILE_ID}")
 
     answer = await element.put(b"data", file_id=FILE_ID)

@@ -14,6 +14,7 @@ from artstore.core.attribute_fields import (
     Description,
     Filename,
     MediaType,
+    Moment,
     Sha256,
 )
 from artstore.core.attributes import RetentionPolicy
@@ -51,6 +52,9 @@ class UploadFormFields(BaseModel):
     metadata: Annotated[str | None, Field(description="JSON object: the custom attributes.")] = None
     retention_policy: RetentionPolicy = "permanent"
     ttl_days: Annotated[int | None, Field(ge=1, le=MAX_TTL_DAYS)] = None
+    expires_at: Annotated[
+        Moment | None, Field(description="Until when a permanent file is kept. Default: for ever.")
+    ] = None
     checksum: Annotated[Sha256 | None, Field(description="SHA-256 the file must have.")] = None
     original_filename: Annotated[
         Filename | None, Field(description="Default: the name that the part `file` has.")

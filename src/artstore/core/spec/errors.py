@@ -12,6 +12,7 @@ The tree, with the stable code of each::
     ├── ForbiddenError             forbidden
     ├── ModeNotAllowedError        mode-not-allowed
     ├── ModeTransitionNotAllowedError  mode-transition-not-allowed
+    ├── RetentionActiveError       retention-active
     ├── RangeNotSatisfiableError   range-not-satisfiable
     ├── ContentTooLargeError       content-too-large
     ├── IncompleteBodyError        incomplete-body
@@ -31,6 +32,7 @@ Messages name what to change and never contain a secret. No error knows HTTP: on
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar
 
 
@@ -132,6 +134,20 @@ class ModeTransitionNotAllowedError(ArtStoreError):
         )
         self.from_mode = from_mode
         self.to_mode = to_mode
+
+
+class RetentionActiveError(ArtStoreError):
+    """The file must be kept: somebody holds it, or its retention has not ended.
+
+    ``holds`` are the ids of its holds; ``until`` is when its retention ends, ``None`` for never.
+    """
+
+    code = "retention-active"
+
+    def __init__(self, detail: str, *, holds: Sequence[str] = (), until: datetime | None = None) -> None:
+        super().__init__(detail)
+        self.holds = tuple(holds)
+        self.until = until
 
 
 class RangeNotSatisfiableError(ArtStoreError):

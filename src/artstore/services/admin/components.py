@@ -19,6 +19,7 @@ from artstore.services.admin.client_secrets import PEPPER, ClientSecrets
 from artstore.services.admin.element_watch import ElementWatch
 from artstore.services.admin.elements import ElementRegistry
 from artstore.services.admin.files import FileRegistry
+from artstore.services.admin.holds import HoldRelay
 from artstore.services.admin.indexer import Indexer
 from artstore.services.admin.master_key import MASTER_KEY, MasterKey
 from artstore.services.admin.metrics import AdminMetrics
@@ -41,6 +42,7 @@ class Components:
     elements: ElementRegistry
     element_watch: ElementWatch
     files: FileRegistry
+    holds: HoldRelay
     indexer: Indexer
 
 
@@ -60,6 +62,7 @@ async def make_components(
     await Bootstrap(accounts, client_secrets=client_secrets, chain=secrets, environment=environment).run()
     measured = AdminMetrics(metrics.registry)
     registry = ElementRegistry(elements, client)
+    file_registry = FileRegistry(files, elements, client)
     issuer = TokenIssuer(
         signing_keys,
         issuer=settings.issuer_url(),
@@ -79,6 +82,7 @@ async def make_components(
         ),
         elements=registry,
         element_watch=ElementWatch(elements, registry, seeds=settings.element_urls()),
-        files=FileRegistry(files, elements, client),
+        files=file_registry,
+        holds=HoldRelay(file_registry, files, client),
         indexer=Indexer(files, elements, client, measured.index),
     )

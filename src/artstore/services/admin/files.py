@@ -115,12 +115,11 @@ class FileRegistry:
 
         Raises:
             NotFoundError: there is no such file.
-            RemoteError: the element refuses, as its mode wants.
+            RemoteError: the element refuses: its mode, or the file must be kept.
             UnavailableError: the element cannot be reached, or is not registered any more.
             UpstreamError: the element fails.
         """
-        file = await self._files.get(file_id)
-        url = await self._element_url(file.element_id)
+        url = await self.element_url_of(file_id)
         async with self._client.request("DELETE", f"{url}/api/v1/files/{file_id}") as response:
             deleted = parse(StoredFile, await response.read())
         try:
@@ -129,12 +128,19 @@ class FileRegistry:
             # It is deleted: the journal says so, too, once the index can be written again.
             _log.warning("deletion_not_indexed", file_id=str(file_id), reason=error.detail)
 
-    async def _element_url(self, element_id: str) -> str:
+    async def element_url_of(self, file_id: UUID) -> str:
+        """Where the element is that has a file.
+
+        Raises:
+            NotFoundError: there is no such file.
+            UnavailableError: its element is not registered any more.
+        """
+        file = await self._files.get(file_id)
         try:
-            return (await self._elements.get(element_id)).url
+            return (await self._elements.get(file.element_id)).url
         except NotFoundError:
             raise UnavailableError(
-                f"the file is on storage element {element_id}, which is not registered: register it"
+                f"the file is on storage element {file.element_id}, which is not registered: register it"
             ) from None
 
 

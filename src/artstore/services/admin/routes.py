@@ -16,6 +16,7 @@ from artstore.core.spec import (
     ModeNotAllowedError,
     NotFoundError,
     RequestTimeoutError,
+    RetentionActiveError,
     UnavailableError,
     UnsupportedError,
     UpstreamError,
@@ -172,7 +173,7 @@ async def get_file(request: web.Request, path: FilePath) -> RegisteredFile:
 
 
 async def delete_file(request: web.Request, path: FilePath) -> None:
-    """Delete a file, where the mode of its storage element allows it."""
+    """Delete a file that need not be kept, where the mode of its storage element allows it."""
     await request.app[ADMIN].files.delete(path.file_id)
 
 
@@ -273,6 +274,6 @@ OPERATIONS: Final = [
         "/api/v1/files/{file_id}",
         delete_file,
         scope="files:delete",
-        problems=[NotFoundError, ModeNotAllowedError, UpstreamError],
+        problems=[NotFoundError, ModeNotAllowedError, RetentionActiveError, UpstreamError],
     ),
 ]

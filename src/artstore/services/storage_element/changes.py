@@ -1,13 +1,14 @@
 """Changes the metadata of a file, and deletes files: the sidecar first, then what follows from it."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Unpack
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from artstore.core.attribute_fields import CustomAttributes, Description, Tags
+from artstore.core.attribute_fields import CustomAttributes, Description, Moment, Tags
 from artstore.core.attributes import Changes, FileAttributes
+from artstore.core.retention import extended, require_deletable
 from artstore.services.storage_element.catalog_records import Change, Committed, existing
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.small_objects import READ_LIMIT, put_in_order
@@ -26,6 +27,10 @@ class MetadataChange(BaseModel):
     custom_attributes: Annotated[
         CustomAttributes, Field(description="Merged with those there are; a `null` removes one (RFC 7396).")
     ] = {}
+    expires_at: Annotated[
+        Moment | None,
+        Field(description="Until when the file is kept: not earlier than now; `null` is for ever."),
+    ] = None
 
 
 async def change_metadata(
@@ -37,6 +42,7 @@ async def change_metadata(
         ModeNotAllowedError: the element's metadata does not change.
         NotFoundError: there is no such file.
         PreconditionFailedError: ``condition`` does not hold.
+        RetentionActiveError: it would shorten the retention of the file.
         ContentTooLargeError: the sidecar would be larger than allowed.
     """
     async with element.changing(file_id, "update") as known:
@@ -46,14 +52,18 @@ async def change_metadata(
         changes = _changes(change, present)
         if not changes:
             return known
-        attributes = present.changed(**changes)
-        sidecar = attributes.to_json(limit=element.settings.max_attributes_size)
-        key = known.change.key
-        async with element.recovery.intent("file_update", file_id, key) as intent:
-            await put_in_order(element.storage, {intent.sidecar_key: sidecar})
-            return await element.catalog.record(
-                Change.of("update", attributes, key=key, sidecar=sidecar), finishes=intent
-            )
+        return await replace(element, known, limit=element.settings.max_attributes_size, **changes)
+
+
+async def replace(element: Element, known: Committed, *, limit: int, **changes: Unpack[Changes]) -> Committed:
+    """Put the next version of a sidecar, at most ``limit`` bytes, in place of the one that is ``known``."""
+    attributes = known.attributes.changed(at=element.clock.now(), **changes)
+    sidecar = attributes.to_json(limit=limit)
+    key = known.change.key
+    async with element.recovery.intent("file_update", known.change.file_id, key) as intent:
+        await put_in_order(element.storage, {intent.sidecar_key: sidecar})
+        change = Change.of("update", attributes, key=key, sidecar=sidecar)
+        return await element.catalog.record(change, finishes=intent)
 
 
 async def delete(element: Element, file_id: UUID, *, condition: Condition) -> Committed:
@@ -63,21 +73,31 @@ async def delete(element: Element, file_id: UUID, *, condition: Condition) -> Co
         ModeNotAllowedError: the element keeps its files.
         NotFoundError: there is no such file.
         PreconditionFailedError: ``condition`` does not hold.
+        RetentionActiveError: the file must be kept.
     """
     async with element.changing(file_id, "delete") as known:
         known = existing(known, file_id)
-        present = known.attributes
-        condition(present)
-        attributes = present.changed(status="deleted")
-        sidecar = attributes.to_json(limit=READ_LIMIT)
-        key = known.change.key
-        async with element.recovery.intent("file_delete", file_id, key) as intent:
-            await put_in_order(element.storage, {intent.sidecar_key: sidecar})
-            committed = await element.catalog.record(
-                Change.of("delete", attributes, key=key, sidecar=sidecar)
-            )
-        await element.recovery.remove_data(intent)
-        return committed
+        condition(known.attributes)
+        return await bury(element, known)
+
+
+async def bury(element: Element, known: Committed) -> Committed:
+    """Delete a file that nobody else changes meanwhile.
+
+    Raises:
+        RetentionActiveError: the file must be kept.
+    """
+    now = element.clock.now()
+    require_deletable(known.attributes, now=now)
+    attributes = known.attributes.changed(at=now, status="deleted")
+    sidecar = attributes.to_json(limit=READ_LIMIT)
+    key = known.change.key
+    async with element.recovery.intent("file_delete", known.change.file_id, key) as intent:
+        await put_in_order(element.storage, {intent.sidecar_key: sidecar})
+        change = Change.of("delete", attributes, key=key, sidecar=sidecar)
+        committed = await element.catalog.record(change)
+    await element.recovery.remove_data(intent)
+    return committed
 
 
 def _changes(change: MetadataChange, present: FileAttributes) -> Changes:
@@ -87,6 +107,8 @@ def _changes(change: MetadataChange, present: FileAttributes) -> Changes:
         changes["description"] = change.description
     if "tags" in given:
         changes["tags"] = change.tags
+    if "expires_at" in given and change.expires_at != present.retention.expires_at:
+        changes["retention"] = extended(present, change.expires_at)
     if "custom_attributes" in given:
         changes["custom_attributes"] = _merged(present.custom_attributes, change.custom_attributes)
     return changes

@@ -14,6 +14,7 @@ from artstore.core.spec import StorageBackend
 from artstore.services.storage_element.activity import Activity
 from artstore.services.storage_element.catalog import Catalog
 from artstore.services.storage_element.catalog_records import Committed
+from artstore.services.storage_element.clock import Clock
 from artstore.services.storage_element.identity import Identity, RootIdentity
 from artstore.services.storage_element.locks import FileLocks
 from artstore.services.storage_element.metrics import ElementMetrics
@@ -38,6 +39,7 @@ class Element:
     activity: Activity
     proposals: Proposals
     verified: RecentlyVerified
+    clock: Clock
 
     @asynccontextmanager
     async def changing(self, file_id: UUID, operation: Operation) -> AsyncGenerator[Committed | None, None]:

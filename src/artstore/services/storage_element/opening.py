@@ -16,8 +16,10 @@ from artstore.core.spec import ArtStoreError, ConfigurationError, StorageBackend
 from artstore.services.storage_element.activity import Activity
 from artstore.services.storage_element.catalog_opening import open_catalog
 from artstore.services.storage_element.catalog_records import Intent
+from artstore.services.storage_element.clock import SystemClock
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.identity import RootIdentity, open_identity
+from artstore.services.storage_element.keys import CLOCK
 from artstore.services.storage_element.locks import FileLocks
 from artstore.services.storage_element.metrics import ElementMetrics
 from artstore.services.storage_element.proposals import Proposals
@@ -56,6 +58,7 @@ async def open_element(app: web.Application) -> AsyncGenerator[Element, None]:
             activity=Activity(),
             proposals=Proposals(),
             verified=RecentlyVerified(lifetime=settings.element.fixity.downloads_verified_for),
+            clock=app.get(CLOCK, SystemClock()),
         )
         await element.look_at_space()
         _report(app, element)

@@ -33,7 +33,7 @@ def raw_upload(request: web.Request, element: Element, file_id: UUID) -> Upload:
     return Upload(
         file_id=file_id,
         attributes=header_attributes(request),
-        creator=_creator(request),
+        creator=acting(request),
         size=request.content_length,
         description_limit=MAX_ATTRIBUTES_HEADER,
         body=guarded_body(
@@ -51,7 +51,7 @@ async def form_upload(request: web.Request, element: Element) -> Upload:
         InvalidRequestError: it is no form, or a field is wrong.
         ForbiddenError: it is in another's name, without the right to that.
     """
-    creator = _creator(request)
+    creator = acting(request)
     form = await read_upload_form(
         request,
         limit=element.max_file_size,
@@ -67,14 +67,20 @@ async def form_upload(request: web.Request, element: Element) -> Upload:
     )
 
 
-def _creator(request: web.Request) -> Creator:
+def acting(request: web.Request) -> Creator:
+    """In whose name the request is sent.
+
+    Raises:
+        InvalidRequestError: a header is malformed.
+        ForbiddenError: it is in another's name, without the right to that.
+    """
     principal = request[PRINCIPAL]
     header = request.headers.get(DELEGATION_HEADER)
     if header is None:
         return Creator(id=principal.subject, username=principal.name or principal.client_id)
     if DELEGATION_SCOPE not in principal.scopes:
         raise ForbiddenError(
-            f"storing in the name of another needs the scope {DELEGATION_SCOPE}", scope=DELEGATION_SCOPE
+            f"acting in the name of another needs the scope {DELEGATION_SCOPE}", scope=DELEGATION_SCOPE
         )
     delegation = _delegation(header)
     return Creator(id=delegation.id, username=delegation.username, fullname=delegation.fullname)

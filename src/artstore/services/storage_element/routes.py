@@ -31,6 +31,7 @@ from artstore.core.spec import (
     PreconditionFailedError,
     RangeNotSatisfiableError,
     RequestTimeoutError,
+    RetentionActiveError,
 )
 from artstore.services.storage_element import answers
 from artstore.services.storage_element.catalog_records import existing
@@ -87,7 +88,7 @@ async def upload_form(request: web.Request) -> web.Response:
     """Store a file that is sent in a form, under a new id.
 
     The part `file` comes last; before it may come `description`, `tags` (JSON list), `metadata` (JSON
-    object, the custom attributes), `retention_policy`, `ttl_days` and `checksum`.
+    object, the custom attributes), `retention_policy`, `ttl_days`, `expires_at` and `checksum`.
     """
     element = request.app[ELEMENT]
     with element.metrics.measure("upload") as measurement:
@@ -129,7 +130,7 @@ async def get_file(request: web.Request, path: FilePath) -> web.Response:
 
 
 async def patch_file(request: web.Request, path: FilePath, body: MetadataChange) -> web.Response:
-    """Change the description, tags or custom attributes of a file."""
+    """Change the description, tags or custom attributes of a file, or keep it for longer."""
     element = request.app[ELEMENT]
     with element.metrics.measure("update"):
         committed = await change_metadata(element, path.file_id, body, condition=_condition(request))
@@ -137,7 +138,7 @@ async def patch_file(request: web.Request, path: FilePath, body: MetadataChange)
 
 
 async def delete_file(request: web.Request, path: FilePath) -> web.Response:
-    """Delete a file. Its tombstone stays: the id is not given again."""
+    """Delete a file that need not be kept. Its tombstone stays: the id is not given again."""
     element = request.app[ELEMENT]
     with element.metrics.measure("delete"):
         committed = await delete(element, path.file_id, condition=_condition(request))
@@ -216,6 +217,7 @@ _CHANGE_PROBLEMS: Final = (
     InsufficientStorageError,
     NotFoundError,
     PreconditionFailedError,
+    RetentionActiveError,
 )
 _CONDITIONS: Final = {
     "If-Match": "Change only this version: the `ETag` of the metadata.",

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -95,7 +95,7 @@ async def store(element: Element, upload: Upload) -> Stored:
         ChecksumMismatchError: the body has another digest than declared.
         IncompleteBodyError: the body is not as long as declared.
         ContentTooLargeError: the body or the sidecar exceeds its limit.
-        InvalidRequestError: the creator's name breaks a rule.
+        InvalidRequestError: the creator's name breaks a rule, or the file would have expired already.
         InsufficientStorageError: no room.
     """
     element.check("create")
@@ -110,7 +110,7 @@ async def store(element: Element, upload: Upload) -> Stored:
 
 async def _create(element: Element, upload: Upload) -> Stored:
     limit = element.settings.max_attributes_size
-    draft = _draft(upload)
+    draft = _draft(upload, now=element.clock.now())
     if upload.description_limit * LARGEST_GROWTH > limit:
         draft.to_json(limit=limit)  # refused before a byte is stored
     key = draft.storage_key
@@ -139,9 +139,8 @@ async def _receive(storage: StorageBackend, key: str, upload: Upload, room: Rese
     return _Data(info.size, info.sha256, bytes(head), {})
 
 
-def _draft(upload: Upload) -> FileAttributes:
+def _draft(upload: Upload, *, now: datetime) -> FileAttributes:
     """All that is known before the body is; the type is left open when nobody said it."""
-    now = datetime.now(UTC)
     said, creator = upload.attributes, upload.creator
     name = storage_name(
         said.original_filename, username=creator.username, created_at=now, file_id=upload.file_id

@@ -1,0 +1,27 @@
+"""A clock that a test sets."""
+
+from datetime import UTC, datetime, timedelta
+
+
+class FakeClock:
+    """Stands still until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+        self._uptime = 1000.0
+
+    def now(self) -> datetime:
+        return self._now
+
+    def uptime(self) -> float:
+        return self._uptime
+
+    def advance(self, **amount: float) -> None:
+        """Time passes."""
+        passed = timedelta(**amount)
+        self._now += passed
+        self._uptime += passed.total_seconds()
+
+    def jump(self, **amount: float) -> None:
+        """Somebody sets the time of day; no time passes."""
+        self._now += timedelta(**amount)
