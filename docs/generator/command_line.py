@@ -34,12 +34,14 @@ def _group(group: TyperGroup, name: str) -> Iterator[str]:
     for child_name in group.list_commands(context):
         child = group.get_command(context, child_name)
         if isinstance(child, TyperGroup):
+            if child.invoke_without_command:
+                yield from _command(child, f"{name} {child_name}")
             yield from _group(child, f"{name} {child_name}")
         elif isinstance(child, TyperCommand):
             yield from _command(child, f"{name} {child_name}")
 
 
-def _command(command: TyperCommand, name: str) -> Iterator[str]:
+def _command(command: TyperCommand | TyperGroup, name: str) -> Iterator[str]:
     yield f"## `{name}`"
     yield command.help or ""
     hints = typing.get_type_hints(command.callback)

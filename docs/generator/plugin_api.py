@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import itertools
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,20 @@ from typing import Final
 
 from artstore.core import spec
 from artstore.core.spec import auth, cache, database, errors, hookspecs, provider, secrets, storage
+from artstore.core.testing import (
+    AtomicBatchContract,
+    FaultyStorage,
+    PresignerContract,
+    StorageBudgetContract,
+    StorageConcurrencyContract,
+    StorageContract,
+    StorageCrashContract,
+    StorageLieContract,
+    StorageOpening,
+    StorageSubject,
+    UnreliableMedium,
+    UnreliableMediumContract,
+)
 
 MODULES: Final[Sequence[tuple[str, ModuleType]]] = (
     ("Introducing a back end", provider),
@@ -21,6 +36,26 @@ MODULES: Final[Sequence[tuple[str, ModuleType]]] = (
     ("Cache", cache),
     ("Errors", errors),
 )
+
+PROOFS: Final[Sequence[type]] = (
+    StorageSubject,
+    StorageContract,
+    StorageConcurrencyContract,
+    StorageLieContract,
+    UnreliableMediumContract,
+    UnreliableMedium,
+    StorageBudgetContract,
+    StorageCrashContract,
+    StorageOpening,
+    AtomicBatchContract,
+    PresignerContract,
+    FaultyStorage,
+)
+
+PROOF_INTRODUCTION: Final = """\
+Of `artstore.core.testing`: classes of tests that an author inherits, and what they need. The levels are
+*behave*, *concurrent*, *lie* (bodies, and what is below the back end), *budget* and *crash*; the first and the
+bodies are also what `artstore plugins check` runs."""
 
 INTRODUCTION: Final = """\
 Everything here is imported from `artstore.core.spec`, which is all that a plugin may import from ArtStore.
@@ -40,6 +75,29 @@ def page() -> Iterator[str]:
         for node, following in zip(tree.body, [*tree.body[1:], None], strict=True):
             if _name(node) in spec.__all__ or _is_hook(node):
                 yield from _public(node, following, source)
+    yield "## Proof of a storage"
+    yield PROOF_INTRODUCTION
+    for proof in PROOFS:
+        yield from _proof(proof)
+
+
+def _proof(proof: type) -> Iterator[str]:
+    """What an author declares, what is to be overridden, and what is proved."""
+    node = ast.parse(textwrap.dedent(inspect.getsource(proof))).body[0]
+    assert isinstance(node, ast.ClassDef)
+    yield f"### `{node.name}`"
+    yield markdown(ast.get_docstring(node) or "")
+    for each, following in itertools.pairwise(node.body):
+        match each, following:
+            case ast.AnnAssign(), ast.Expr(value=ast.Constant(value=str(docstring))):
+                yield f"`{ast.unparse(each)}`"
+                yield markdown(docstring)
+            case _:
+                pass
+    tests = [each.name for each in node.body if isinstance(each, ast.AsyncFunctionDef)]
+    proved = [name.removeprefix("test_").replace("_", " ") for name in tests if name.startswith("test_")]
+    if proved:
+        yield "\n".join(f"- {claim}" for claim in proved)
 
 
 def _public(node: ast.stmt, following: ast.stmt | None, source: str) -> Iterator[str]:

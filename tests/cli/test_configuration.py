@@ -1,4 +1,4 @@
-"""`artstore init`, `config`, `plugins`: configurations that can be used, and those that cannot."""
+"""`artstore init` and `config`: configurations that can be used, and those that cannot."""
 
 import json
 from pathlib import Path
@@ -91,14 +91,6 @@ def test_the_configuration_has_a_schema_and_so_has_every_plugin(config: Path) ->
     assert {"element", "storage", "secrets"} <= set(whole["properties"])
     assert "root" in plugin["properties"]
     assert "storage_local" in failure(unknown, code=2)
-
-
-def test_plugins_are_listed_with_those_that_are_enabled(config: Path) -> None:
-    completed = run_artstore("plugins", "--json", "--config", str(config))
-
-    enabled = {plugin["name"]: plugin["enabled"] for plugin in json.loads(completed.stdout)}
-    assert enabled["storage_local"]
-    assert enabled["metadata_sqlite"]
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,16 @@
-"""`artstore config` and `artstore plugins`: what is configured, what could be, and with which plugins."""
+"""`artstore config`: what is configured, and what could be."""
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from pydantic import BaseModel, JsonValue
+from pydantic import JsonValue
 
 from artstore.cli.composition import ROLES, plugin_sections
 from artstore.cli.directory import CONFIG_NAME, DEFAULT_DATA
 from artstore.cli.output import JsonOption, console, print_json, print_table
 from artstore.core.config import Settings, read_settings
-from artstore.core.registry import KINDS, SECRETS, Registry, installed_plugins
+from artstore.core.registry import KINDS, SECRETS, Registry
 from artstore.core.spec import PluginError
 
 app: Final = typer.Typer(
@@ -20,15 +19,6 @@ app: Final = typer.Typer(
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="Configuration file.")]
 DEFAULT_CONFIG: Final = DEFAULT_DATA / CONFIG_NAME
-
-
-class PluginInfo(BaseModel):
-    """An installed plugin."""
-
-    name: str
-    distribution: str
-    version: str
-    enabled: bool
 
 
 @app.command()
@@ -75,29 +65,10 @@ def schema(
     print_json(Registry(base_directory=Path()).provider(kind, type_name).config.model_json_schema())
 
 
-def plugins(
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Tells which are enabled.")
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """List the installed plugins, and which of them the configuration enables."""
-    path = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
-    enabled = _enabled(read_settings(path)) if path else frozenset[str]()
-    found = [
-        PluginInfo(
-            name=entry_point.name,
-            distribution=entry_point.dist.name if entry_point.dist else "unknown",
-            version=version(entry_point.dist.name) if entry_point.dist else "unknown",
-            enabled=entry_point.name in enabled,
-        )
-        for entry_point in installed_plugins()
-    ]
-    if json:
-        print_json(found)
-    else:
-        rows = [(p.name, p.distribution, p.version, "yes" if p.enabled else "no") for p in found]
-        print_table(("plugin", "distribution", "version", "enabled"), rows)
+def configured_plugins(settings: Settings) -> frozenset[str]:
+    """The names of all plugins that some section selects."""
+    registry = Registry(base_directory=settings.base_directory)
+    return frozenset(f"{kind.name}_{section.type}" for kind, section in _sections(registry, settings))
 
 
 def _sections(registry: Registry, settings: Settings) -> list[tuple[Any, Any]]:
@@ -105,11 +76,6 @@ def _sections(registry: Registry, settings: Settings) -> list[tuple[Any, Any]]:
     for role in ROLES:
         found += [(kind, section) for _, kind, section in plugin_sections(role, registry, settings)]
     return found
-
-
-def _enabled(settings: Settings) -> frozenset[str]:
-    registry = Registry(base_directory=settings.base_directory)
-    return frozenset(f"{kind.name}_{section.type}" for kind, section in _sections(registry, settings))
 
 
 def _without_references(value: JsonValue) -> JsonValue:

@@ -28,7 +28,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "verify": "verify:verify",
     "element": "element:app",
     "service-account": "accounts:app",
-    "plugins": "configuration:plugins",
+    "plugins": "plugins:app",
     "config": "configuration:app",
 }
 """Every command, with the module of this package and the name it is made from."""
