@@ -46,7 +46,7 @@ def plugins(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """List the installed plugins, which of them the configuration enables, and their options."""
+    """List the installed plugins, which the configuration enables, and their options; or check one."""
     if context.invoked_subcommand is not None:
         return
     path = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
