@@ -54,8 +54,8 @@ PROOFS: Final[Sequence[type]] = (
 
 PROOF_INTRODUCTION: Final = """\
 Of `artstore.core.testing`: classes of tests that an author inherits, and what they need. The levels are
-*behave*, *concurrent*, *lie* (bodies, and what is below the back end), *budget* and *crash*; the first and the
-bodies are also what `artstore plugins check` runs."""
+*behave*, *concurrent*, *lie* (bodies, and what is below the back end), *budget* and *crash*; the first and
+the bodies are also what `artstore plugins check` runs."""
 
 INTRODUCTION: Final = """\
 Everything here is imported from `artstore.core.spec`, which is all that a plugin may import from ArtStore.
