@@ -17,6 +17,7 @@ from tests.services.storage_element.harness import (
     CATALOG_PATH,
     MINT,
     POLL_INTERVAL,
+    TEMPORARY,
     ElementClient,
     StartElement,
     in_catalog,
@@ -105,7 +106,7 @@ async def described(element: ElementClient) -> dict[str, str]:
 
 
 async def test_a_rebuild_begins_a_new_epoch_and_says_the_same(element: ElementClient) -> None:
-    stored = [await element.stored(f"{n}".encode(), name=f"{n}.txt") for n in range(5)]
+    stored = [await element.stored(f"{n}".encode(), name=f"{n}.txt", **TEMPORARY) for n in range(5)]
     await element.request("PATCH", f"/api/v1/files/{stored[0]['file_id']}", json={"tags": ["new"]})
     await element.request("DELETE", f"/api/v1/files/{stored[1]['file_id']}")
     before, files = await described(element), await element.get("/api/v1/files")
@@ -127,7 +128,7 @@ async def test_a_rebuild_begins_a_new_epoch_and_says_the_same(element: ElementCl
 async def test_meanwhile_the_element_serves_and_what_changes_is_carried_over(start: StartElement) -> None:
     holder = Holder()
     async with start() as element:
-        stored = [await element.stored(f"{n}".encode(), name=f"{n}.txt") for n in range(8)]
+        stored = [await element.stored(f"{n}".encode(), name=f"{n}.txt", **TEMPORARY) for n in range(8)]
     async with start(wrap=holder.wrap) as element:
         url = [f"/api/v1/files/{file['file_id']}" for file in stored]
         epoch = (await element.get("/api/v1/info"))["epoch"]
@@ -200,7 +201,7 @@ async def test_who_waits_for_the_journal_learns_of_the_new_epoch_at_once(element
 async def test_a_rebuild_that_a_stop_interrupted_goes_on_where_it_was(start: StartElement) -> None:
     first, second = Holder(), Holder(held_after=1000)
     async with start() as element:
-        stored = [await element.stored(f"{n}".encode(), name=f"{n}.txt") for n in range(8)]
+        stored = [await element.stored(f"{n}".encode(), name=f"{n}.txt", **TEMPORARY) for n in range(8)]
     async with start(wrap=first.wrap) as element:
         await start_rebuild(element)
         await wait_until_held(element, first.storage)
@@ -226,7 +227,7 @@ async def test_a_rebuild_before_serving_goes_on_where_it_was(start: StartElement
 
     second = Holder(held_after=1000)
     async with start() as element:
-        stored = [await element.stored(f"{n}".encode(), name=f"{n}.txt") for n in range(8)]
+        stored = [await element.stored(f"{n}".encode(), name=f"{n}.txt", **TEMPORARY) for n in range(8)]
     in_catalog(tmp_path, "DELETE FROM catalog_meta")
     with pytest.raises(UnavailableError, match="does not answer"):
         async with start(wrap=failing):
@@ -244,7 +245,7 @@ async def test_what_was_half_built_is_not_believed_when_the_root_has_been_starte
     catalog, copy = tmp_path / CATALOG_PATH, tmp_path / "copy.db"
     holder = Holder()
     async with start() as element:
-        stored = [await element.stored(f"{n}".encode(), name=f"{n}.txt") for n in range(8)]
+        stored = [await element.stored(f"{n}".encode(), name=f"{n}.txt", **TEMPORARY) for n in range(8)]
     async with start(wrap=holder.wrap) as element:
         await start_rebuild(element)
         await wait_until_held(element, holder.storage)
@@ -368,7 +369,7 @@ async def test_of_several_copies_the_one_in_its_place_holds_and_the_others_are_n
     element: ElementClient, monkeypatch: pytest.MonkeyPatch, year: str, size: int
 ) -> None:
     monkeypatch.setattr(rebuild, "BATCH_SIZE", size)
-    kept, removed = [await element.stored(name.encode(), name=name) for name in ("a", "b")]
+    kept, removed = [await element.stored(name.encode(), name=name, **TEMPORARY) for name in ("a", "b")]
     await element.placed_files()
     original = element.root / kept["storage_path"].partition("/")[0]
     await asyncio.to_thread(shutil.copytree, original, original.with_name(year))
