@@ -7,7 +7,7 @@ from artstore.cli.composition import make_app
 from artstore.core.config import Settings
 from artstore.core.http.openapi import openapi_path
 from artstore.core.keys import ENDPOINTS
-from artstore.core.modes import MODE_TABLE, MODES, OPERATIONS, Mode, Operation
+from artstore.core.modes import MODE_TABLE, MODES, OPERATIONS, Mode, ModeRule, Operation
 from docs.generator.markdown import codes, table
 
 INTRODUCTION: Final = """\
@@ -28,8 +28,14 @@ def page() -> Iterator[str]:
 
 def _row(mode: Mode) -> list[str]:
     rule = MODE_TABLE[mode]
-    allowed = ["yes" if each in rule.operations else "no" for each in OPERATIONS]
+    allowed = [_allows(rule, each) for each in OPERATIONS]
     return [f"`{mode}`", *allowed, _next(mode) or "none, for life"]
+
+
+def _allows(rule: ModeRule, operation: Operation) -> str:
+    if operation == "read" and rule.reads_restored:
+        return "[after a restore](../how-to/restore-from-an-archive.md)"
+    return "yes" if operation in rule.operations else "no"
 
 
 def _next(mode: Mode) -> str:

@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "hold": "hold:app",
     "verify": "verify:verify",
     "element": "element:app",
+    "restore": "restore:app",
     "service-account": "accounts:app",
     "plugins": "plugins:app",
     "config": "configuration:app",

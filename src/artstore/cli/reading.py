@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import sys
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
 from uuid import UUID
@@ -29,8 +30,9 @@ from artstore.cli.output import (
 from artstore.core.client.roles import parse
 from artstore.core.exchange import ElementPage, Endpoints
 from artstore.core.http.bodies import repr_digest
+from artstore.core.restores import RestoreRequest
 from artstore.core.search import SearchCriteria, SearchHit, SearchMode, SearchPage
-from artstore.core.spec import ConfigurationError, CorruptedError
+from artstore.core.spec import ConfigurationError, CorruptedError, UnavailableError
 
 CHUNK: Final = 256 * 1024
 FileIdArgument = Annotated[UUID, typer.Argument(metavar="ID", help="Id of a file.")]
@@ -146,14 +148,24 @@ async def receive(
 
     Raises:
         CorruptedError: the bytes are not those the archive announced.
+        UnavailableError: they have to be restored first.
     """
     url = archive.url("query", f"/api/v1/files/{file_id}/download")
     async with archive.client.request("GET", url, deadline=None) as response:
+        if response.status == HTTPStatus.ACCEPTED:
+            raise _archived(parse(RestoreRequest, await response.read()))
         digest = await _copy(response, sink, progress)
     announced = response.headers.get("Repr-Digest")
     if announced is not None and announced != repr_digest(digest):
         raise CorruptedError(f"file {file_id} arrived with SHA-256 {digest}, which is not what it has to be")
     return digest
+
+
+def _archived(request: RestoreRequest) -> UnavailableError:
+    return UnavailableError(
+        f"file {request.file_id} is in an archive ({request.element_id}) and has to be restored: "
+        f"request {request.request_id} is {request.status} since {time_text(request.requested_at)}"
+    )
 
 
 async def _copy(response: ClientResponse, sink: BinaryIO, progress: TransferProgress | None) -> str:

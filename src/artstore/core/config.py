@@ -124,6 +124,10 @@ class ElementSettings(RoleSettings):
     max_attributes_size: Annotated[
         int, Field(ge=4 * KIB, le=MIB, description="Largest sidecar, in bytes.")
     ] = 64 * KIB
+    restored_days: Annotated[
+        int,
+        Field(ge=1, le=365, description="Days for which a restored copy of a file of this archive is kept."),
+    ] = 30
     capacity: CapacityThresholds | None = Field(
         default=None, description="Thresholds of the capacity status. Default: by mode."
     )

@@ -17,6 +17,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 class ModeRule:
     """``update`` changes metadata. ``read`` gives data: an archive needs a restore before.
 
+    With ``reads_restored``, asking for data is answered with a restored copy, or a request for one.
     ``next_modes`` are those it can go to; to go to one of ``reopens``, somebody must say explicitly that
     this is meant, because it allows again what had ended.
     """
@@ -24,13 +25,14 @@ class ModeRule:
     operations: frozenset[Operation]
     next_modes: tuple[Mode, ...] = ()
     reopens: frozenset[Mode] = frozenset()
+    reads_restored: bool = False
 
 
 MODE_TABLE: Final[Mapping[Mode, ModeRule]] = {
     "edit": ModeRule(frozenset({"create", "read", "read_metadata", "update", "delete"})),
     "rw": ModeRule(frozenset({"create", "read", "read_metadata", "update"}), ("ro",)),
     "ro": ModeRule(frozenset({"read", "read_metadata"}), ("ar", "rw"), reopens=frozenset({"rw"})),
-    "ar": ModeRule(frozenset({"read_metadata"})),
+    "ar": ModeRule(frozenset({"read_metadata"}), reads_restored=True),
 }
 
 

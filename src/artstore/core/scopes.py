@@ -12,7 +12,8 @@ SCOPES: Final[Mapping[str, str]] = {
     "storage:read": "read files, journal, information and capacity of storage elements, list elements",
     "storage:write": "upload to a storage element directly, change metadata there",
     "storage:delete": "delete from a storage element directly",
-    "storage:admin": "register and remove storage elements, look after them, change their modes, hold files",
+    "storage:admin": "register and remove storage elements, look after them, change their modes, hold files, "
+    "answer restore requests",
     "accounts:read": "list service accounts",
     "accounts:write": "create, rotate and delete service accounts",
     "audit:read": "read the audit trail",

@@ -1,20 +1,30 @@
 """One file: what the index knows of it, and its bytes from the element that holds it."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 from uuid import UUID
 
 from aiohttp import web
 
 from artstore.core.client.roles import RoleClient
+from artstore.core.http.problems import RemoteError
+from artstore.core.restores import RestoreRequest
 from artstore.core.search import SearchHit
-from artstore.core.spec import ArtStoreError, UnavailableError
+from artstore.core.spec import ArtStoreError, UnavailableError, UpstreamError
 from artstore.core.stores.files import FilesStore, IndexedFile
 from artstore.services.query.elements import ElementUrls
 from artstore.services.query.locations import Location, Locations
 from artstore.services.query.metrics import DownloadMeasurement, QueryMetrics
-from artstore.services.query.relay import relay
+from artstore.services.query.relay import RestoredCopy, relay
 from artstore.services.query.schema import Schema
+
+_COPY_IS_GONE: Final = (
+    "the restored copy of the file is gone before its time: let an operator cancel its restore request, "
+    "and ask again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +67,57 @@ class Files:
             self.metrics.download_ranges.inc()
         return response
 
+    async def get_restore(self, file_id: UUID) -> RestoreRequest:
+        """What became of the newest request to restore a file from an archive.
+
+        Raises:
+            NotFoundError: there is no such file.
+            RemoteError: nobody has asked for it.
+            UnavailableError: the element that holds it does not answer.
+        """
+        await self.schema.require()
+        location = await self.locations.get(file_id)
+        async with self._reaching(location.element_id) as url:
+            return await self.client.get(f"{url}/api/v1/files/{file_id}/restore", RestoreRequest)
+
     async def _relay(
         self, request: web.Request, file_id: UUID, location: Location, measurement: DownloadMeasurement
     ) -> web.StreamResponse:
-        url = await self.element_urls.get(location.element_id)
+        """From the element that holds the file, or from where that has a copy restored."""
+
+        async def ask(element_id: str, name: UUID) -> web.StreamResponse | RestoredCopy:
+            async with self._reaching(element_id) as url:
+                return await relay(
+                    request,
+                    self.client,
+                    f"{url}/api/v1/files/{name}/download",
+                    checksum=location.checksum,
+                    restore_url=f"/api/v1/files/{file_id}/restore",
+                    stall_timeout=self.stall_timeout,
+                    measurement=measurement,
+                )
+
+        answer = await ask(location.element_id, file_id)
+        if isinstance(answer, RestoredCopy):
+            try:
+                answer = await ask(answer.element_id, answer.file_id)
+            except RemoteError as error:
+                if error.problem.status == HTTPStatus.NOT_FOUND:
+                    raise UnavailableError(_COPY_IS_GONE) from error
+                raise
+        if isinstance(answer, RestoredCopy):
+            raise UpstreamError("a restored copy of the file is said to be in an archive")
+        return answer
+
+    @asynccontextmanager
+    async def _reaching(self, element_id: str) -> AsyncGenerator[str, None]:
+        """The URL of an element, and who it is when it does not answer."""
+        url = await self.element_urls.get(element_id)
         try:
-            return await relay(
-                request,
-                self.client,
-                f"{url}/api/v1/files/{file_id}/download",
-                checksum=location.checksum,
-                stall_timeout=self.stall_timeout,
-                measurement=measurement,
-            )
+            yield url
         except UnavailableError as error:
-            self.element_urls.forget(location.element_id)
-            detail = f"the file is on storage element {location.element_id}, which does not answer"
+            self.element_urls.forget(element_id)
+            detail = f"the file is on storage element {element_id}, which does not answer"
             raise UnavailableError(f"{detail}: {error.detail}", retry_after=error.retry_after) from error
 
 

@@ -14,7 +14,7 @@ from artstore.core.spec import ArtStoreError
 
 SearchOutcome = Literal["answered", "refused", "failed"]
 LookupSource = Literal["memory", "index"]
-DownloadOutcome = Literal["sent", "not_modified", "refused", "failed", "aborted"]
+DownloadOutcome = Literal["sent", "not_modified", "restoring", "refused", "failed", "aborted"]
 
 
 class QueryMetrics:

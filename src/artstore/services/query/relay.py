@@ -1,14 +1,18 @@
 """Passes a download on from the storage element that holds the file, byte by byte as it comes."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
+from uuid import UUID
 
 from aiohttp import ClientResponse, hdrs, web
 
 from artstore.core.client.roles import RoleClient
 from artstore.core.http.downloads import ONE_RESPONSE_LIMIT
-from artstore.core.spec import CorruptedError
+from artstore.core.keys import PRINCIPAL
+from artstore.core.restores import ON_BEHALF_OF_HEADER, RESTORED_HEADER
+from artstore.core.spec import CorruptedError, UpstreamError
 from artstore.services.query.metrics import DownloadMeasurement, DownloadOutcome
 
 REQUEST_HEADERS: Final = (
@@ -27,6 +31,7 @@ RESPONSE_HEADERS: Final = (
     hdrs.CONTENT_TYPE,
     hdrs.ETAG,
     hdrs.LAST_MODIFIED,
+    hdrs.RETRY_AFTER,
     "Repr-Digest",
 )
 # Says in a header of its own how long the file is (RFC 9110 section 15.5.17).
@@ -37,7 +42,16 @@ _OUTCOMES: Final[Mapping[int, DownloadOutcome]] = {
     HTTPStatus.OK: "sent",
     HTTPStatus.PARTIAL_CONTENT: "sent",
     HTTPStatus.NOT_MODIFIED: "not_modified",
+    HTTPStatus.ACCEPTED: "restoring",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredCopy:
+    """Where an element that is an archive says that a copy of a file is."""
+
+    element_id: str
+    file_id: UUID
 
 
 async def relay(
@@ -46,10 +60,14 @@ async def relay(
     url: str,
     *,
     checksum: str,
+    restore_url: str,
     stall_timeout: float,
     measurement: DownloadMeasurement,
-) -> web.StreamResponse:
+) -> web.StreamResponse | RestoredCopy:
     """Answer as the element at ``url`` answers: conditions and ranges are evaluated there.
+
+    An archive that has to restore the file answers 202; what becomes of that is told at ``restore_url``.
+    One that has restored it answers where: nothing is sent then.
 
     Raises:
         CorruptedError: the element has other content than ``checksum`` under this id.
@@ -64,18 +82,29 @@ async def relay(
         stall_timeout=stall_timeout,
         accept_statuses=RELAYED_ERRORS,
     ) as upstream:
+        if upstream.status == HTTPStatus.SEE_OTHER:
+            return _restored_copy(upstream)
         _check(upstream, checksum)
-        response = await _answer(request, upstream, measurement)
+        response = await _answer(request, upstream, restore_url, measurement)
     measurement.outcome = _OUTCOMES.get(upstream.status, "refused")
     return response
 
 
 def _passed_on(request: web.Request) -> dict[str, str]:
-    """Conditions and ranges. The element's answer has to come as it is, not compressed."""
+    """Conditions and ranges, and for whom. The element's answer has to come as it is, not compressed."""
     headers: dict[str, str] = {
         name: ", ".join(request.headers.getall(name)) for name in REQUEST_HEADERS if name in request.headers
     }
-    return {**headers, hdrs.ACCEPT_ENCODING: "identity"}
+    client = request[PRINCIPAL].client_id
+    return {**headers, hdrs.ACCEPT_ENCODING: "identity", ON_BEHALF_OF_HEADER: client}
+
+
+def _restored_copy(upstream: ClientResponse) -> RestoredCopy:
+    element_id, _, file_id = upstream.headers.get(RESTORED_HEADER, "").rpartition(":")
+    try:
+        return RestoredCopy(element_id, UUID(file_id))
+    except ValueError:
+        raise UpstreamError("the storage element leads elsewhere, but not to a restored copy") from None
 
 
 def _check(upstream: ClientResponse, checksum: str) -> None:
@@ -84,9 +113,13 @@ def _check(upstream: ClientResponse, checksum: str) -> None:
 
 
 async def _answer(
-    request: web.Request, upstream: ClientResponse, measurement: DownloadMeasurement
+    request: web.Request, upstream: ClientResponse, restore_url: str, measurement: DownloadMeasurement
 ) -> web.StreamResponse:
-    headers = {name: upstream.headers[name] for name in RESPONSE_HEADERS if name in upstream.headers}
+    headers: dict[str, str] = {
+        name: upstream.headers[name] for name in RESPONSE_HEADERS if name in upstream.headers
+    }
+    if upstream.status == HTTPStatus.ACCEPTED:
+        headers[hdrs.LOCATION] = restore_url
     length = upstream.content_length
     if request.method == hdrs.METH_HEAD or upstream.status == HTTPStatus.NOT_MODIFIED:
         return await _without_body(request, upstream, headers)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from artstore.core.attribute_fields import MAX_INTEGER
 from artstore.core.http.conditions import evaluate
 from artstore.core.http.operations import JSON, Answer, Operation, json_response
+from artstore.core.restores import RestoreRequest
 from artstore.core.search import SearchCriteria, SearchHit, SearchMode, SearchPage, SortKey, SortOrder
 from artstore.core.spec import (
     CorruptedError,
@@ -84,6 +85,11 @@ async def get_file(request: web.Request, path: FilePath) -> web.Response:
     return json_response(as_hit(file), headers=headers)
 
 
+async def get_restore(request: web.Request, path: FilePath) -> RestoreRequest:
+    """What became of the newest request to restore a file from an archive."""
+    return await request.app[QUERY].files.get_restore(path.file_id)
+
+
 async def download_file(request: web.Request, path: FilePath) -> web.StreamResponse:
     """The bytes of a file, or ranges of them (RFC 9110 section 14)."""
     return await request.app[QUERY].files.download(request, path.file_id)
@@ -114,6 +120,11 @@ _DOWNLOAD: Final = Operation(
             },
         ),
         206: Answer("One range, or several as multipart/byteranges.", {"*/*": None}),
+        202: Answer(
+            "The file is in an archive: it has to be restored, which this request asked for, or an earlier.",
+            {JSON: RestoreRequest},
+            {"Location": "What became of that.", "Retry-After": ""},
+        ),
         304: Answer("The client's copy is still good."),
     },
     request_headers={
@@ -138,6 +149,13 @@ OPERATIONS: Final = (
             304: Answer("The client's copy is still good."),
         },
         request_headers={"If-None-Match": "Answer only if the version is another."},
+    ),
+    Operation(
+        "GET",
+        "/api/v1/files/{file_id}/restore",
+        get_restore,
+        scope="files:read",
+        problems=(NotFoundError, UnavailableError, UpstreamError),
     ),
     _DOWNLOAD,
     replace(_DOWNLOAD, method="HEAD"),

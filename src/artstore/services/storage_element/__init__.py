@@ -9,11 +9,12 @@ from artstore.services.storage_element.hold_routes import HOLD_OPERATIONS
 from artstore.services.storage_element.keys import ELEMENT
 from artstore.services.storage_element.mode_routes import MODE_OPERATIONS
 from artstore.services.storage_element.opening import open_element
+from artstore.services.storage_element.restore_routes import RESTORE_OPERATIONS
 from artstore.services.storage_element.routes import OPERATIONS
 
 ROLE: Final = Role(
     name="element",
     title="ArtStore storage element",
-    operations=(*OPERATIONS, *MODE_OPERATIONS, *CATALOG_OPERATIONS, *HOLD_OPERATIONS),
+    operations=(*OPERATIONS, *MODE_OPERATIONS, *RESTORE_OPERATIONS, *CATALOG_OPERATIONS, *HOLD_OPERATIONS),
     resources=(Resource(ELEMENT, open_element), Resource(CATALOG_CARE, open_catalog_care)),
 )

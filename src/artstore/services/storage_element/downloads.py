@@ -8,6 +8,7 @@ from aiohttp import web
 
 from artstore.core.http.downloads import serve_download
 from artstore.core.http.representation import Representation
+from artstore.core.modes import MODE_TABLE
 from artstore.core.spec import (
     ByteRange,
     CorruptedError,
@@ -15,18 +16,21 @@ from artstore.core.spec import (
     RangeNotSatisfiableError,
     StorageReader,
 )
+from artstore.services.storage_element.archive import answer_from_archive
 from artstore.services.storage_element.catalog_records import existing
 from artstore.services.storage_element.element import Element
 
 
 async def download(request: web.Request, element: Element, file_id: UUID) -> web.StreamResponse:
-    """Answer GET or HEAD of the data.
+    """Answer GET or HEAD of the data; in an archive, with where they are restored, or that they will be.
 
     Raises:
         ModeNotAllowedError: the data must be restored first.
         NotFoundError: there is no such file.
         CorruptedError: its data is missing, or has another size or, where all of it was asked for, digest.
     """
+    if MODE_TABLE[element.mode].reads_restored:
+        return await answer_from_archive(request, element, file_id)
     with element.performing("read"):
         return await _serve(request, element, file_id)
 

@@ -20,6 +20,7 @@ from artstore.services.storage_element.locks import FileLocks
 from artstore.services.storage_element.metrics import ElementMetrics
 from artstore.services.storage_element.proposals import Proposals
 from artstore.services.storage_element.recovery import Recovery
+from artstore.services.storage_element.restores import Restores
 from artstore.services.storage_element.room import Room
 
 
@@ -38,6 +39,7 @@ class Element:
     metrics: ElementMetrics
     activity: Activity
     proposals: Proposals
+    restores: Restores
     verified: RecentlyVerified
     clock: Clock
 

@@ -80,11 +80,15 @@ class ElementMetrics:
         files: Callable[[], float],
         journal_position: Callable[[], float],
         wal_pending: Callable[[], float],
+        restores_queued: Callable[[], float],
     ) -> None:
         """Ask for these numbers whenever somebody wants to see them."""
         self._gauge("files", "Files that are not deleted.").set_function(files)
         self._gauge("journal_position", "The newest position of the journal.").set_function(journal_position)
         self._gauge("wal_pending", "Operations begun and not finished.").set_function(wal_pending)
+        self._gauge("restores_queued", "Requests for archived data that wait for an operator.").set_function(
+            restores_queued
+        )
 
     def show_capacity(self, capacity: Capacity) -> None:
         """Space that the storage does not know is not shown."""

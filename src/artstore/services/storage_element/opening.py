@@ -24,6 +24,7 @@ from artstore.services.storage_element.locks import FileLocks
 from artstore.services.storage_element.metrics import ElementMetrics
 from artstore.services.storage_element.proposals import Proposals
 from artstore.services.storage_element.recovery import Recovery
+from artstore.services.storage_element.restores import open_restores
 from artstore.services.storage_element.room import Room
 
 UPKEEP_INTERVAL: Final = 5.0
@@ -57,6 +58,9 @@ async def open_element(app: web.Application) -> AsyncGenerator[Element, None]:
             metrics=metrics,
             activity=Activity(),
             proposals=Proposals(),
+            restores=await open_restores(
+                app[CATALOG], element_id=root.now.element_id, keep_days=settings.element.restored_days
+            ),
             verified=RecentlyVerified(lifetime=settings.element.fixity.downloads_verified_for),
             clock=app.get(CLOCK, SystemClock()),
         )
@@ -91,6 +95,7 @@ def _report(app: web.Application, element: Element) -> None:
         files=lambda: catalog.file_count,
         journal_position=lambda: catalog.last_sequence,
         wal_pending=lambda: len(catalog.pending),
+        restores_queued=lambda: element.restores.queued,
     )
 
 

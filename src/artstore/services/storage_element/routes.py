@@ -19,6 +19,7 @@ from artstore.core.http.uploads import UPLOAD_HEADERS
 from artstore.core.journal import JournalPage
 from artstore.core.keys import STOPPING
 from artstore.core.modes import allowed_operations
+from artstore.core.restores import ON_BEHALF_OF_HEADER, RESTORED_HEADER, RestoreRequest
 from artstore.core.spec import (
     AlreadyExistsError,
     ChecksumMismatchError,
@@ -238,9 +239,24 @@ _DOWNLOAD: Final = Operation(
     answers={
         200: Answer("The file.", {"*/*": None}, {"ETag": "", "Repr-Digest": "", "Content-Disposition": ""}),
         206: Answer("One range, or several as multipart/byteranges.", {"*/*": None}),
+        202: Answer(
+            "In mode `ar`: the data have to be restored, which this request asked for, or an earlier one.",
+            {_JSON: RestoreRequest},
+            {"Location": "What became of that.", "Retry-After": ""},
+        ),
+        303: Answer(
+            "In mode `ar`: where the restored copy is.",
+            {_JSON: RestoreRequest},
+            {"Location": "", RESTORED_HEADER: "The same as `element:file_id`."},
+        ),
         304: Answer("The client's copy is still good."),
     },
-    request_headers={"Range": "`bytes=…`", "If-Range": "", "If-None-Match": ""},
+    request_headers={
+        ON_BEHALF_OF_HEADER: "For which client another role asks.",
+        "Range": "`bytes=…`",
+        "If-Range": "",
+        "If-None-Match": "",
+    },
 )
 
 OPERATIONS: Final = (
