@@ -1,4 +1,4 @@
-"""`artstore element rebuild`: an operator has a catalog built again."""
+"""`artstore element rebuild` and `check`: an operator looks after a catalog."""
 
 import json
 from pathlib import Path
@@ -35,8 +35,43 @@ def test_what_is_left_out_is_told_to_people(cluster: Cluster, document: Path) ->
     stranger.unlink()
 
 
-@pytest.mark.parametrize("command", ["info", "rebuild"])
+@pytest.mark.parametrize("command", ["info", "rebuild", "check"])
 def test_an_element_that_is_not_there_is_told_with_those_that_are(cluster: Cluster, command: str) -> None:
     completed = cluster.command("element", command, "--element", "se-99", check=False)
 
     assert failure(completed, code=1) == "error: there is no storage element se-99; there are: se-01"
+
+
+def test_a_check_finds_nothing_where_all_is_well(cluster: Cluster, document: Path) -> None:
+    put_one(cluster, document)
+
+    told = cluster.command("element", "check", "--verify", "--repair").stdout
+
+    assert "comparison done" in told
+    assert "0 findings" in told
+
+
+def test_what_a_check_finds_is_told_and_repaired_after_a_question(cluster: Cluster, document: Path) -> None:
+    file_id = put_one(cluster, document)
+    cluster.command("element", "check")  # by then all is in plain files
+    [sidecar] = (cluster.data / "storage").rglob(f"*{file_id}*.attr.json")
+    sidecar.write_bytes(sidecar.read_bytes().replace(b'"tags":[]', b'"tags":["by hand"]'))
+
+    found = cluster.command("element", "check", check=False)
+    asked = cluster.command("element", "check", "--repair", check=False)
+    repaired = json.loads(cluster.command("element", "check", "--repair", "--yes", "--json").stdout)
+
+    assert found.returncode == 1
+    assert "outdated_row" in found.stdout
+    assert sidecar.name in found.stdout
+    assert asked.returncode == 1
+    assert "1 planned" in asked.stdout
+    assert "Make these 1 changes?" in asked.stderr
+    assert repaired["repairs"]["totals"] == {"repaired": 1}
+    assert file_id in cluster.command("search", "hand").stdout
+
+
+def test_a_kind_that_is_none_is_refused_in_one_line(cluster: Cluster) -> None:
+    completed = cluster.command("element", "check", "--repair", "--kind", "typo", check=False)
+
+    assert "kinds" in failure(completed, code=2)

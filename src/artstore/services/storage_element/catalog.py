@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final, Self, TypedDict, cast
 from uuid import UUID
 
+from artstore.core.attribute_fields import format_timestamp
 from artstore.core.attributes import FileStatus
 from artstore.core.journal import FileOperation
 from artstore.core.modes import Mode
@@ -19,7 +22,7 @@ from artstore.services.storage_element.catalog_records import (
 )
 from artstore.services.storage_element.catalog_schema import read_meta
 from artstore.services.storage_element.catalog_state import CatalogState
-from artstore.services.storage_element.catalog_writer import CatalogWriter
+from artstore.services.storage_element.catalog_writer import APPEND, CatalogWriter, journal_row
 
 _GET: Final = (
     "SELECT f.storage_key, f.attributes, f.attributes_digest, f.status, j.sequence, j.time, j.operation,"
@@ -43,6 +46,7 @@ _POSITION: Final = (
     " (SELECT MAX(file_id) FROM catalog_files WHERE SUBSTR(file_id, 15, 1) = '7') AS newest_id"
 )
 _LAST_TRANSACTION: Final = "SELECT COALESCE(MAX(transaction_id), 0) AS last_transaction FROM catalog_wal"
+_FORGET: Final = "DELETE FROM catalog_files WHERE file_id = :file_id"
 _SET_EPOCH: Final = "UPDATE catalog_meta SET value = :epoch WHERE name = 'epoch'"
 _PENDING: Final = (
     "SELECT transaction_id, operation, file_id, storage_key, mode FROM catalog_wal"
@@ -150,6 +154,18 @@ class Catalog:
         """Whether the database answers."""
         await self._database.fetch_one("SELECT 1 AS answer")
         return f"{self.file_count} files, position {self.last_sequence}"
+
+    async def forget(self, known: Committed) -> None:
+        """Forget a file of which nothing is left, and say so in the journal."""
+        change = known.change
+        async with self._writer.paused():
+            sequence = self._state.last_sequence + 1
+            gone = replace(change, operation="delete")
+            entry = Committed(gone, sequence, format_timestamp(datetime.now(UTC)), self.epoch)
+            async with self._database.transaction() as transaction:
+                await transaction.execute(_FORGET, {"file_id": str(change.file_id)})
+                await transaction.execute(APPEND.format(table="catalog_journal"), journal_row(entry))
+            self._state.note_forgotten(known, sequence=sequence)
 
     async def switch(self, put_in_place: Callable[[Transaction], Awaitable[None]], *, epoch: str) -> None:
         """Serve from now on what ``put_in_place`` makes the catalog's tables, in one transaction.

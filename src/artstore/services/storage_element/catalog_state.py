@@ -52,6 +52,13 @@ class CatalogState:
             self.last_sequence = last_sequence
             self._tell()
 
+    def note_forgotten(self, known: Committed, *, sequence: int) -> None:
+        """A file is no longer known, as the last entry of the journal says."""
+        self.last_sequence = sequence
+        self.file_count -= not known.is_deleted
+        self.recent.forget(known.change.file_id)
+        self._tell()
+
     def switch(self, *, epoch: str, last_sequence: int, file_count: int, newest_id: UUID) -> None:
         """Another catalog is in place; what is under way goes on."""
         self.epoch, self.last_sequence = epoch, last_sequence

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from artstore.core.capacity import CapacityStatus
 from artstore.core.exchange import Capacity
 from artstore.core.http.problems import PROBLEM_TYPES
-from artstore.core.inspection import RebuildStatus, SidecarFault
+from artstore.core.inspection import ConsistencyStatus, FindingKind, RebuildStatus, SidecarFault
 from artstore.core.metrics import DURATION_BUCKETS
 from artstore.core.spec import ArtStoreError, IncompleteBodyError, RequestTimeoutError
 
@@ -54,6 +54,10 @@ class ElementMetrics:
         )
         self._sidecars_left_out = self._gauge(
             "sidecars_left_out", "Sidecars that are not in the catalog since the last rebuild.", "fault"
+        )
+        self._checking = self._gauge("consistency_checking", "1 while storage and catalog are compared.")
+        self._inconsistencies = self._gauge(
+            "inconsistencies", "What the last comparison of storage and catalog found.", "kind"
         )
         counts = self._counter("operations", "Operations on files.", "operation", "outcome")
         sizes = self._counter("operation_bytes", "Bytes of files that were received or sent.", "operation")
@@ -106,6 +110,12 @@ class ElementMetrics:
         self.sidecars_unreadable.set(status.faults.get("unreadable", 0))
         for fault in get_args(SidecarFault):
             self._sidecars_left_out.labels(fault).set(status.faults.get(fault, 0))
+
+    def show_consistency(self, status: ConsistencyStatus) -> None:
+        """What the last check has found so far."""
+        self._checking.set(status.state == "running")
+        for kind in get_args(FindingKind):
+            self._inconsistencies.labels(kind).set(status.totals.get(kind, 0))
 
     @contextmanager
     def measure(self, operation: FileOperation) -> Generator[Measurement, None, None]:

@@ -8,6 +8,7 @@ from typing import Final
 from artstore.core.inspection import RebuildStatus
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, Database
+from artstore.services.storage_element.background import Background
 from artstore.services.storage_element.catalog_work import load_work
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.rebuild import NAME, Base, Progress, Rebuild
@@ -22,9 +23,7 @@ class Rebuilder:
         self._element = element
         self._database = database
         self._status = RebuildStatus()
-        self._rebuild: Rebuild | None = None
-        self._running: asyncio.Task[None] | None = None
-        self._beginning = asyncio.Lock()
+        self._work = Background()
 
     @property
     def status(self) -> RebuildStatus:
@@ -43,14 +42,12 @@ class Rebuilder:
 
     async def close(self) -> None:
         """Stop; the next start goes on."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        await self._work.stop()
 
     async def start(self) -> RebuildStatus:
         """Begin, unless one is under way."""
-        async with self._beginning:
-            if self._rebuild is None:
+        async with self._work.turn:
+            if not self._work.is_busy:
                 catalog = self._element.catalog
                 last = catalog.last_sequence
                 rebuild = await Rebuild.begin(
@@ -65,19 +62,16 @@ class Rebuilder:
 
     async def cancel(self) -> RebuildStatus:
         """Give up what is under way, if anything; the catalog stays as it is."""
-        async with self._beginning:
-            if self._running is not None and (rebuild := self._rebuild) is not None:
-                self._running.cancel()
-                await asyncio.wait([self._running])
-                if rebuild.status.state == "running":
-                    await rebuild.give_up("cancelled")
+        async with self._work.turn:
+            if await self._work.stop() and self._rebuild.status.state == "running":
+                await self._rebuild.give_up("cancelled")
             return self._status
 
     def _run(self, rebuild: Rebuild) -> None:
         self._rebuild = rebuild
-        self._running = asyncio.create_task(self._work(rebuild))
+        self._work.begin(self._finish(rebuild))
 
-    async def _work(self, rebuild: Rebuild) -> None:
+    async def _finish(self, rebuild: Rebuild) -> None:
         try:
             await rebuild.read()
             await self._switch(rebuild)
@@ -87,8 +81,6 @@ class Rebuilder:
         except Exception as error:
             _log.error("catalog_rebuild_failed", exc_info=error)
             await self._give_up(rebuild, type(error).__name__)
-        finally:
-            self._rebuild = None
 
     async def _switch(self, rebuild: Rebuild) -> None:
         """Once begun it is finished, whoever is cancelled: half of the element would not know of it."""
