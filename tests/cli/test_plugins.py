@@ -4,13 +4,15 @@ import hashlib
 import json
 import os
 import shutil
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.commands import failure
-from tests.cluster import Cluster, run_artstore
+from tests.cluster import Cluster, artstore, run_artstore
 
 
 @pytest.fixture
@@ -137,6 +139,38 @@ def test_a_back_end_that_ignores_what_it_must_honour_is_refused(
     assert "b'0123456789'" in failed["a range is given and cut at the end [3-6]"]
     assert "keys are listed in the order of their bytes" not in failed
     assert (report["left_over"], digest(root)) == ([], before)
+
+
+def test_a_check_that_is_broken_off_leaves_nothing(config: Path, root: Path) -> None:
+    before = digest(root)
+    check = subprocess.Popen(
+        [artstore(), "plugins", "check", "storage_local", "--config", str(config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert check.stdout is not None
+    for line in check.stdout:
+        if "a long listing has every key once" in line:
+            check.send_signal(signal.SIGINT)
+            break
+    _, told = check.communicate(timeout=60)
+
+    assert (check.returncode, told) == (130, "")
+    assert digest(root) == before
+
+
+def test_a_back_end_that_cannot_be_opened_is_told_in_one_line(
+    config: Path, tmp_path: Path, liar: dict[str, str]
+) -> None:
+    plugin = tmp_path / "site" / "liar_plugin.py"
+    plugin.write_text(plugin.read_text().replace("        storage.__class__ = Liar", "        1 / 0"))
+    environment = {**liar, "ARTSTORE__STORAGE": f'{{type = "liar", root = "{tmp_path / "root"}"}}'}
+    arguments = ("plugins", "check", "storage_liar", "--config", str(config))
+
+    told = failure(run_artstore(*arguments, check=False, environment=environment), code=2)
+
+    assert "storage_liar cannot be opened: ZeroDivisionError: division by zero" in told
 
 
 def test_a_back_end_that_a_running_element_holds_is_told(tmp_path: Path) -> None:

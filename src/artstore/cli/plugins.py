@@ -102,9 +102,19 @@ class StorageOpener:
             yield storage
 
     async def capabilities(self) -> list[str]:
-        """What it is and can do."""
-        async with self.open() as storage:
-            return storage.capabilities.names()
+        """What it is and can do.
+
+        Raises:
+            PluginError: it cannot be opened and does not say why as plugins should.
+        """
+        try:
+            async with self.open() as storage:
+                return storage.capabilities.names()
+        except (ArtStoreError, ConfigurationError):
+            raise
+        except Exception as error:
+            name = f"storage_{self._section.type}"
+            raise PluginError(f"{name} cannot be opened: {type(error).__name__}: {error}") from error
 
 
 def plugin_info(name: str) -> PluginInfo:

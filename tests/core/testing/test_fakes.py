@@ -32,13 +32,7 @@ class TestMemoryStorage(
         return MemoryStorage()
 
 
-class TestFaultlessStorage(
-    StorageContract,
-    StorageConcurrencyContract,
-    StorageLieContract,
-    StorageBudgetContract,
-    AtomicBatchContract,
-):
+class TestFaultlessStorage(StorageContract, StorageLieContract, AtomicBatchContract):
     expected_capabilities = frozenset({"atomic_batch", "atomic_put", "durable_put"})
 
     @pytest.fixture

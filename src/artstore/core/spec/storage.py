@@ -196,6 +196,7 @@ class StorageBackend(Protocol):
             sha256: The digest the bytes must have, 64 lower-case hex digits.
 
         Raises:
+            AlreadyExistsError: objects are files here, and ``key`` is above or below the key of another.
             ChecksumMismatchError: the bytes have another digest; nothing was stored.
             IncompleteBodyError: the body is shorter or longer than ``size``; nothing was stored.
             InsufficientStorageError: no room; nothing was stored.

@@ -140,16 +140,21 @@ def steps(run: int, stream: int, *, has_batches: bool) -> Iterator[Step]:
     random = Random(f"{run} {stream}")  # noqa: S311 - repeatable on purpose
     keys = [f"stream-{stream}/{number}" for number in range(KEYS)]
     for number in range(STEPS):
-        version = Version(f"{run} {stream} {number}", random.choice(SIZES))
+        version = _version(f"{run} {stream} {number}", random.choice(SIZES))
         key = random.choice(keys)
         if random.random() < 0.2:
             yield {key: None}
         elif has_batches and random.random() < 0.5:
             name = f"stream-{stream}/batch-{random.randrange(2)}"
-            small = Version(version.name, min(version.size, 10_000))
+            small = _version(version.name, min(version.size, 10_000))
             yield {name: small, f"{name}.attr.json": Version(f"{version.name} beside", 500)}
         else:
             yield {key: version}
+
+
+def _version(name: str, size: int) -> Version:
+    """Nothing is nothing, whatever it is called: what is there could not be told apart."""
+    return Version(name if size else "empty", size)
 
 
 async def _chunks(content: bytes, fuse: Fuse) -> AsyncIterator[bytes]:
