@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "verify": "verify:verify",
     "element": "element:app",
     "restore": "restore:app",
+    "fixity": "fixity:app",
     "service-account": "accounts:app",
     "plugins": "plugins:app",
     "config": "configuration:app",

@@ -32,7 +32,7 @@ from artstore.core.exchange import ElementPage, Endpoints
 from artstore.core.http.bodies import repr_digest
 from artstore.core.restores import RestoreRequest
 from artstore.core.search import SearchCriteria, SearchHit, SearchMode, SearchPage
-from artstore.core.spec import ConfigurationError, CorruptedError, UnavailableError
+from artstore.core.spec import ConfigurationError, CorruptedError, UnavailableError, UpstreamError
 
 CHUNK: Final = 256 * 1024
 FileIdArgument = Annotated[UUID, typer.Argument(metavar="ID", help="Id of a file.")]
@@ -147,14 +147,19 @@ async def receive(
     """Write a file's bytes to ``sink``; their SHA-256.
 
     Raises:
-        CorruptedError: the bytes are not those the archive announced.
+        CorruptedError: the bytes are not those the archive announced, or the archive knows that they
+            are damaged.
         UnavailableError: they have to be restored first.
     """
     url = archive.url("query", f"/api/v1/files/{file_id}/download")
-    async with archive.client.request("GET", url, deadline=None) as response:
-        if response.status == HTTPStatus.ACCEPTED:
-            raise _archived(parse(RestoreRequest, await response.read()))
-        digest = await _copy(response, sink, progress)
+    try:
+        async with archive.client.request("GET", url, deadline=None) as response:
+            if response.status == HTTPStatus.ACCEPTED:
+                raise _archived(parse(RestoreRequest, await response.read()))
+            digest = await _copy(response, sink, progress)
+    except UpstreamError:
+        await _require_good(archive, url)
+        raise
     announced = response.headers.get("Repr-Digest")
     if announced is not None and announced != repr_digest(digest):
         raise CorruptedError(f"file {file_id} arrived with SHA-256 {digest}, which is not what it has to be")
@@ -166,6 +171,16 @@ def _archived(request: RestoreRequest) -> UnavailableError:
         f"file {request.file_id} is in an archive ({request.element_id}) and has to be restored: "
         f"request {request.request_id} is {request.status} since {time_text(request.requested_at)}"
     )
+
+
+async def _require_good(archive: Archive, url: str) -> None:
+    """An element breaks an answer off when it turns out to be damaged, and says so to whoever asks again.
+
+    Raises:
+        CorruptedError: that is why.
+    """
+    async with archive.client.request("GET", url, headers={"Range": "bytes=0-0"}):
+        pass
 
 
 async def _copy(response: ClientResponse, sink: BinaryIO, progress: TransferProgress | None) -> str:

@@ -94,6 +94,12 @@ class AdminSettings(RoleSettings):
 class FixitySettings(Section):
     """How a storage element makes sure that what it keeps is what it was given."""
 
+    period: Annotated[
+        float, Field(gt=0, description="Seconds within which every file is read again and compared.")
+    ] = 30 * 86400
+    budget: Annotated[int, Field(ge=KIB, description="Bytes per second that are read for that, at most.")] = (
+        32 * MIB
+    )
     downloads_verified_for: Annotated[
         float,
         Field(

@@ -92,7 +92,7 @@ async def verified_batches(
     """
     hasher = Hasher()
     previous: Sequence[bytes] = ()
-    async for batch in _batches(chunks):
+    async for batch in batches(chunks):
         hashing = asyncio.create_task(asyncio.to_thread(hasher.add_chunks, batch))
         try:
             if previous:
@@ -104,7 +104,7 @@ async def verified_batches(
     yield previous
 
 
-async def _batches(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Sequence[bytes]]:
+async def batches(chunks: AsyncIterable[bytes]) -> AsyncGenerator[Sequence[bytes]]:
     batch, length = list[bytes](), 0
     async for chunk in chunks:
         batch.append(chunk)

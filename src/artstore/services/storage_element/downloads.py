@@ -19,6 +19,8 @@ from artstore.core.spec import (
 from artstore.services.storage_element.archive import answer_from_archive
 from artstore.services.storage_element.catalog_records import existing
 from artstore.services.storage_element.element import Element
+from artstore.services.storage_element.fixity_evidence import condemn
+from artstore.services.storage_element.fixity_records import Subject, Verdict
 
 
 async def download(request: web.Request, element: Element, file_id: UUID) -> web.StreamResponse:
@@ -27,7 +29,8 @@ async def download(request: web.Request, element: Element, file_id: UUID) -> web
     Raises:
         ModeNotAllowedError: the data must be restored first.
         NotFoundError: there is no such file.
-        CorruptedError: its data is missing, or has another size or, where all of it was asked for, digest.
+        CorruptedError: its data is missing, or has another size or, where all of it was asked for, digest;
+            or a check found that before.
     """
     if MODE_TABLE[element.mode].reads_restored:
         return await answer_from_archive(request, element, file_id)
@@ -37,8 +40,10 @@ async def download(request: web.Request, element: Element, file_id: UUID) -> web
 
 async def _serve(request: web.Request, element: Element, file_id: UUID) -> web.StreamResponse:
     known = existing(await element.catalog.get(file_id), file_id)
+    element.fixity.require_good(file_id)
     attributes = known.attributes
     key = known.change.key
+    subject = Subject(file_id, key, attributes.file_size, attributes.checksum)
 
     @asynccontextmanager
     async def opened(byte_range: ByteRange | None) -> AsyncGenerator[StorageReader, None]:
@@ -61,7 +66,9 @@ async def _serve(request: web.Request, element: Element, file_id: UUID) -> web.S
     )
     try:
         return await serve_download(request, served)
-    except NotFoundError as error:
-        raise CorruptedError(f"file {file_id} is damaged: its data is missing in the storage") from error
+    except NotFoundError:
+        why = Verdict(subject, "missing", 0, detail="the storage does not have its data")
     except CorruptedError as error:
-        raise CorruptedError(f"file {file_id} is damaged: {error.detail}") from error
+        why = Verdict(subject, "damaged", 0, detail=error.detail)
+    await condemn(element, why)
+    raise CorruptedError(f"file {file_id} is {why.outcome}: {why.detail}")

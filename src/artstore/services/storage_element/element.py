@@ -15,6 +15,7 @@ from artstore.services.storage_element.activity import Activity
 from artstore.services.storage_element.catalog import Catalog
 from artstore.services.storage_element.catalog_records import Committed
 from artstore.services.storage_element.clock import Clock
+from artstore.services.storage_element.fixity import Fixity
 from artstore.services.storage_element.identity import Identity, RootIdentity
 from artstore.services.storage_element.locks import FileLocks
 from artstore.services.storage_element.metrics import ElementMetrics
@@ -42,6 +43,7 @@ class Element:
     restores: Restores
     verified: RecentlyVerified
     clock: Clock
+    fixity: Fixity
 
     @asynccontextmanager
     async def changing(self, file_id: UUID, operation: Operation) -> AsyncGenerator[Committed | None, None]:

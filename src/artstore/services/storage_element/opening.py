@@ -18,6 +18,8 @@ from artstore.services.storage_element.catalog_opening import open_catalog
 from artstore.services.storage_element.catalog_records import Intent
 from artstore.services.storage_element.clock import SystemClock
 from artstore.services.storage_element.element import Element
+from artstore.services.storage_element.fixity import Fixity
+from artstore.services.storage_element.fixity_metrics import FixityMetrics
 from artstore.services.storage_element.identity import RootIdentity, open_identity
 from artstore.services.storage_element.keys import CLOCK
 from artstore.services.storage_element.locks import FileLocks
@@ -26,6 +28,7 @@ from artstore.services.storage_element.proposals import Proposals
 from artstore.services.storage_element.recovery import Recovery
 from artstore.services.storage_element.restores import open_restores
 from artstore.services.storage_element.room import Room
+from artstore.services.storage_element.scrub import scrub
 
 UPKEEP_INTERVAL: Final = 5.0
 """Seconds between two looks at the free space and at what was left pending."""
@@ -63,6 +66,9 @@ async def open_element(app: web.Application) -> AsyncGenerator[Element, None]:
             ),
             verified=RecentlyVerified(lifetime=settings.element.fixity.downloads_verified_for),
             clock=app.get(CLOCK, SystemClock()),
+            fixity=await Fixity.open(
+                app[CATALOG], settings.element.fixity, FixityMetrics(app[METRICS].registry)
+            ),
         )
         await element.look_at_space()
         _report(app, element)
@@ -126,5 +132,5 @@ async def _settle_leftover(element: Element, intent: Intent) -> None:
             await element.recovery.try_to_settle(intent)
 
 
-JOBS: Final[Sequence[Callable[[Element], Coroutine[Any, Any, None]]]] = (_upkeep,)
+JOBS: Final[Sequence[Callable[[Element], Coroutine[Any, Any, None]]]] = (_upkeep, scrub)
 """What an element does beside serving, until it stops: each survives the failures of what it works with."""

@@ -12,6 +12,7 @@ from artstore import __version__
 from artstore.core.attribute_fields import MAX_INTEGER
 from artstore.core.attributes import FileAttributes
 from artstore.core.exchange import DELEGATION_HEADER, POSITION_HEADER, Capacity, ElementInfo, StoredFile
+from artstore.core.fixity import FIXITY_HEADER
 from artstore.core.http.conditions import evaluate
 from artstore.core.http.forms import UploadFormFields
 from artstore.core.http.operations import Answer, Operation
@@ -127,7 +128,10 @@ async def get_file(request: web.Request, path: FilePath) -> web.Response:
     known = existing(await element.catalog.get(path.file_id), path.file_id)
     attributes = known.attributes
     outcome = evaluate(request, etag=str(attributes.version), modified_at=attributes.updated_at)
-    return answers.sidecar(known, attributes, is_known_to_client=outcome == "not_modified")
+    answer = answers.sidecar(known, attributes, is_known_to_client=outcome == "not_modified")
+    if (bad := element.fixity.bad_outcome(path.file_id)) is not None:
+        answer.headers[FIXITY_HEADER] = bad
+    return answer
 
 
 async def patch_file(request: web.Request, path: FilePath, body: MetadataChange) -> web.Response:
@@ -303,7 +307,11 @@ OPERATIONS: Final = (
         allowed_as="read_metadata",
         problems=(NotFoundError, PreconditionFailedError),
         answers={
-            200: Answer("The attributes.", {_JSON: FileAttributes}, {"ETag": "The version."}),
+            200: Answer(
+                "The attributes.",
+                {_JSON: FileAttributes},
+                {"ETag": "The version.", FIXITY_HEADER: "What the last check found, if not good."},
+            ),
             304: Answer("The client's copy is still good."),
         },
         request_headers={"If-None-Match": "Answer only if the version is another."},
