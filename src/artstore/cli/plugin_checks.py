@@ -20,7 +20,7 @@ from rich.markup import escape
 
 from artstore.cli.local_files import printable
 from artstore.cli.output import LINE_WIDTH, console, print_json
-from artstore.cli.plugins import PluginInfo, StorageOpener
+from artstore.cli.plugin_info import PluginInfo, StorageOpener
 from artstore.core.spec import ConfigurationError, StorageBackend
 
 CHECKS: Final = "artstore.core.testing.storage.checks"

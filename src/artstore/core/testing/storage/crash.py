@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from random import Random
 from signal import SIGKILL
 from typing import Any, ClassVar, Final
@@ -143,11 +143,12 @@ class Survivor:
         raise AssertionError(f"{key} has {len(content)} bytes that were never put as a whole")
 
 
-class WholeLife:
+@dataclass
+class Life:
     """How a run ended: ``events`` only if nothing killed it."""
 
-    events = 0
-    exit_code = 0
+    events: int = 0
+    exit_code: int = 0
 
 
 class MortalProcess:
@@ -158,10 +159,10 @@ class MortalProcess:
         assert process.stdout is not None
         self._stdin, self._stdout = process.stdin, process.stdout
 
-    async def run(self, order: Order, survivor: Survivor) -> WholeLife:
+    async def run(self, order: Order, survivor: Survivor) -> Life:
         """Tell ``survivor`` what was begun and acknowledged until the end."""
         self.send(json.dumps(asdict(order)))
-        life = WholeLife()
+        life = Life()
         while True:
             line = await self._stdout.readline()
             assert line, "the process that should have been killed ended by itself"
