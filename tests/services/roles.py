@@ -106,6 +106,10 @@ class Roles:
             self._tokens[account] = await self.issue_to(client_id, client_secret)
         return self._tokens[account]
 
+    def forget_tokens(self) -> None:
+        """Admin has new keys."""
+        self._tokens.clear()
+
     async def issue_to(self, client_id: str, client_secret: str) -> str:
         """An access token of any account."""
         async with self._session.post(

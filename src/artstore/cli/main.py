@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "info": "reading:info",
     "rm": "reading:rm",
     "hold": "hold:app",
+    "finalize": "finalizing:finalize",
     "verify": "verify:verify",
     "element": "element:app",
     "restore": "restore:app",

@@ -63,12 +63,24 @@ class Hold(_Preserving):
     placed_at: Timestamp
 
 
+class Finalization(_Preserving):
+    """The file is being made permanent. Nothing else changes or removes it, at most ``until`` then.
+
+    On the element that the file is copied to, ``copy_of`` names the one that still has it.
+    """
+
+    id: UUID
+    until: Timestamp
+    copy_of: Text | None = None
+
+
 class Retention(_Preserving):
     """How long the file is kept. Only temporary files must say when they expire."""
 
     policy: RetentionPolicy = "permanent"
     expires_at: Timestamp | None = None
     finalized_at: Timestamp | None = None
+    finalization: Finalization | None = None
     holds: list[Hold] = []
 
     @model_validator(mode="after")

@@ -90,6 +90,19 @@ class AdminSettings(RoleSettings):
         ),
     ] = None
 
+    finalization_attempts: Annotated[
+        int,
+        Field(ge=1, description="Failures in a row after which a finalization is given up and undone."),
+    ] = 20
+    source_removal_delay: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=30 * 86400,
+            description="Seconds for which the temporary copy of a finalized file is kept.",
+        ),
+    ] = 86400
+
 
 class FixitySettings(Section):
     """How a storage element makes sure that what it keeps is what it was given."""

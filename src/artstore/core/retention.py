@@ -7,6 +7,7 @@ from artstore.core.attribute_fields import format_timestamp
 from artstore.core.attributes import FileAttributes, Hold, Retention
 from artstore.core.spec import (
     AlreadyExistsError,
+    BeingFinalizedError,
     InvalidRequestError,
     NotFoundError,
     RetentionActiveError,
@@ -23,7 +24,9 @@ def require_deletable(attributes: FileAttributes, *, now: datetime) -> None:
 
     Raises:
         RetentionActiveError: naming the holds, or until when the file is kept.
+        BeingFinalizedError: it is on its way to become permanent.
     """
+    require_at_rest(attributes, now=now)
     retention = attributes.retention
     if retention.holds:
         held = [hold.id for hold in retention.holds]
@@ -38,10 +41,29 @@ def require_deletable(attributes: FileAttributes, *, now: datetime) -> None:
         )
 
 
+def require_at_rest(attributes: FileAttributes, *, now: datetime) -> None:
+    """Refuse to change a file while it is made permanent, lest the change is lost on the way.
+
+    Raises:
+        BeingFinalizedError: it is.
+    """
+    if is_being_finalized(attributes, now=now):
+        raise BeingFinalizedError(attributes.file_id)
+
+
+def is_being_finalized(attributes: FileAttributes, *, now: datetime) -> bool:
+    """Whether a finalization has marked the file. A mark that is forgotten ends by itself."""
+    finalization = attributes.retention.finalization
+    return finalization is not None and finalization.until > now
+
+
 def is_expired(attributes: FileAttributes, *, now: datetime) -> bool:
-    """Whether it may go without anybody asking: it is temporary, its time is over, nothing holds it."""
+    """Whether it may go without anybody asking: it is temporary, its time is over, nothing holds it, and
+    nobody is making it permanent.
+    """
     retention = attributes.retention
-    return retention.policy == "temporary" and not retention.holds and _is_over(retention, now)
+    may_go = not retention.holds and not is_being_finalized(attributes, now=now)
+    return retention.policy == "temporary" and may_go and _is_over(retention, now)
 
 
 def extended(attributes: FileAttributes, expires_at: datetime | None) -> Retention:

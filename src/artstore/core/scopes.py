@@ -14,6 +14,7 @@ SCOPES: Final[Mapping[str, str]] = {
     "storage:delete": "delete from a storage element directly",
     "storage:admin": "register and remove storage elements, look after them, change their modes, hold files, "
     "answer restore requests",
+    "storage:finalize": "make temporary files permanent, in place or by a copy (admin only)",
     "accounts:read": "list service accounts",
     "accounts:write": "create, rotate and delete service accounts",
     "audit:read": "read the audit trail",
@@ -34,7 +35,9 @@ ROLE_SCOPES: Final[Mapping[AccountRole, frozenset[str]]] = {
 }
 
 SERVICE_SCOPES: Final[Mapping[str, frozenset[str]]] = {
-    "admin": frozenset({"storage:read", "storage:delete", "storage:admin", "uploads:delegate"}),
+    "admin": frozenset(
+        {"storage:read", "storage:delete", "storage:admin", "storage:finalize", "uploads:delegate"}
+    ),
     "element": frozenset(),
     "ingester": frozenset({"storage:read", "storage:write", "uploads:delegate", "index:write", "files:read"}),
     "query": frozenset({"storage:read"}),

@@ -27,6 +27,7 @@ TABLES: Final = {
     "file_sidecars",
     "file_tags",
     "files",
+    "finalizations",
     "index_positions",
     "leases",
     "service_accounts",

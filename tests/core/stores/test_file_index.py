@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from artstore.core.attributes import Retention
 from artstore.core.journal import JournalEntry, UnreadEntry
 from artstore.core.search import JournalPosition, SearchCriteria
 from artstore.core.spec import (
@@ -306,6 +307,19 @@ class TestTwoElements:
             await files.apply(element_id, EPOCH, [said], position=1)
 
         assert (await files.get(file_id(1))).element_id == "se-01"
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+    async def test_a_permanent_copy_holds_whatever_becomes_of_a_temporary_one(
+        self, files: FilesStore, order: Sequence[int]
+    ) -> None:
+        temporary = Retention(policy="temporary", expires_at=created_at(9))
+        copies = [("se-01", entry(1, version=7, retention=temporary)), ("se-02", entry(1, version=2))]
+
+        for number in order:
+            element_id, said = copies[number]
+            await files.apply(element_id, EPOCH, [said], position=1)
+
+        assert (await files.get(file_id(1))).element_id == "se-02"
 
     @pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 0, 1)])
     async def test_deleting_the_original_leaves_the_copy(

@@ -250,7 +250,14 @@ async def sql(
     admin: AdminClient, statement: str, parameters: Mapping[str, Any] | None = None
 ) -> list[tuple[Any, ...]]:
     """Run one statement on the database behind a running admin's back."""
-    return await asyncio.to_thread(run_sql, admin.data, statement, parameters)
+    return await sql_in(admin.data, statement, parameters)
+
+
+async def sql_in(
+    data: Path, statement: str, parameters: Mapping[str, Any] | None = None
+) -> list[tuple[Any, ...]]:
+    """Run one statement on the database in ``data`` behind its users' backs."""
+    return await asyncio.to_thread(run_sql, data, statement, parameters)
 
 
 def run_sql(data: Path, statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:

@@ -30,7 +30,9 @@ from artstore.services.storage_element import ROLE
 from artstore.services.storage_element.clock import Clock
 from artstore.services.storage_element.keys import CLOCK
 
-ALL_SCOPES: Final = "storage:read storage:write storage:delete storage:admin uploads:delegate"
+ALL_SCOPES: Final = (
+    "storage:read storage:write storage:delete storage:admin storage:finalize uploads:delegate"
+)
 CATALOG_PATH: Final = "storage/.artstore/catalog.db"
 POLL_INTERVAL: Final = 0.01
 MINT: Final = TokenMint()

@@ -37,6 +37,15 @@ _Events = AsyncGenerator[_Event, None]
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of a form, the head of its last part, the file, and the file's bytes as they come."""
+
+    fields: dict[str, str]
+    file: MultipartSegment
+    content: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class UploadForm:
     """What the client says of its file, and the file's bytes as they come."""
 
@@ -66,6 +75,17 @@ class UploadFormFields(BaseModel):
 
 
 async def read_upload_form(request: web.Request, *, limit: int | None, stall_timeout: float) -> UploadForm:
+    """Read the form of an upload up to its file, as :func:`read_form` does.
+
+    Raises:
+        InvalidRequestError: as :func:`read_form`; or a field is malformed or unknown.
+        ContentTooLargeError: the fields are too large.
+    """
+    form = await read_form(request, limit=limit, stall_timeout=stall_timeout)
+    return UploadForm(attributes=_attributes(form.fields, form.file), content=form.content)
+
+
+async def read_form(request: web.Request, *, limit: int | None, stall_timeout: float) -> Form:
     """Read a form up to its file, which must be its last part.
 
     ``content`` raises what :func:`~artstore.core.http.bodies.guarded_body` raises, and
@@ -73,7 +93,7 @@ async def read_upload_form(request: web.Request, *, limit: int | None, stall_tim
     file, in bytes; ``None`` leaves it to whoever stores it.
 
     Raises:
-        InvalidRequestError: it is no form, has no file, or a field is malformed or unknown.
+        InvalidRequestError: it is no form, or has no file.
         ContentTooLargeError: the fields are too large.
     """
     require_whole(request)
@@ -81,7 +101,7 @@ async def read_upload_form(request: web.Request, *, limit: int | None, stall_tim
     events = _events(request, guarded_body(request, limit=body_limit, stall_timeout=stall_timeout))
     fields, file = await _read_fields(events)
     _check_encoding(file)
-    return UploadForm(attributes=_attributes(fields, file), content=_content(events, limit))
+    return Form(fields, file, _content(events, limit))
 
 
 async def _events(request: web.Request, body: AsyncIterator[bytes]) -> _Events:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from artstore.core.spec import (
     AlreadyExistsError,
     ArtStoreError,
+    BeingFinalizedError,
     ChecksumMismatchError,
     ContentTooLargeError,
     CorruptedError,
@@ -57,6 +58,7 @@ PROBLEM_TYPES: Final[Mapping[type[ArtStoreError], ProblemType]] = {
     ModeNotAllowedError: ProblemType(409, "Mode does not allow this"),
     ModeTransitionNotAllowedError: ProblemType(409, "No such change of mode"),
     RetentionActiveError: ProblemType(409, "The file must be kept"),
+    BeingFinalizedError: ProblemType(409, "Being finalized"),
     RangeNotSatisfiableError: ProblemType(416, "Range not satisfiable"),
     ContentTooLargeError: ProblemType(413, "Content too large"),
     IncompleteBodyError: ProblemType(400, "Incomplete body"),

@@ -18,6 +18,7 @@ from artstore.core.spec.database import (
 from artstore.core.spec.errors import (
     AlreadyExistsError,
     ArtStoreError,
+    BeingFinalizedError,
     ChecksumMismatchError,
     ConfigurationError,
     ContentTooLargeError,
@@ -70,6 +71,7 @@ __all__ = [
     "ArtStoreError",
     "AtomicBatch",
     "Authenticator",
+    "BeingFinalizedError",
     "ByteRange",
     "Cache",
     "Capabilities",

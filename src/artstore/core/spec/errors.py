@@ -13,6 +13,7 @@ The tree, with the stable code of each::
     ├── ModeNotAllowedError        mode-not-allowed
     ├── ModeTransitionNotAllowedError  mode-transition-not-allowed
     ├── RetentionActiveError       retention-active
+    ├── BeingFinalizedError        being-finalized
     ├── RangeNotSatisfiableError   range-not-satisfiable
     ├── ContentTooLargeError       content-too-large
     ├── IncompleteBodyError        incomplete-body
@@ -148,6 +149,15 @@ class RetentionActiveError(ArtStoreError):
         super().__init__(detail)
         self.holds = tuple(holds)
         self.until = until
+
+
+class BeingFinalizedError(ArtStoreError):
+    """The file is on its way from temporary to permanent: it can be changed again when that has ended."""
+
+    code = "being-finalized"
+
+    def __init__(self, key: object) -> None:
+        super().__init__(f"file {key} is being made permanent; try again when its finalization has ended")
 
 
 class RangeNotSatisfiableError(ArtStoreError):

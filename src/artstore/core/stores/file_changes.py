@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from artstore.core.stores.file_rows import FileRow, Tombstone
+from artstore.core.stores.file_rows import FileRow, Precedence, Tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +15,14 @@ class KnownFile:
     epoch: str
     sequence: int
     attributes_digest: str
+    is_permanent: bool
     version: int
     updated_at: int
 
     @property
-    def precedence(self) -> tuple[int, int, str]:
+    def precedence(self) -> Precedence:
         """Which of two elements' copies of a file holds: the one with the larger."""
-        return self.version, self.updated_at, self.element_id
+        return self.is_permanent, self.version, self.updated_at, self.element_id
 
 
 @dataclass(slots=True)

@@ -42,6 +42,11 @@ COLUMNS: Final = (
 """The columns of ``files`` after ``row_id``."""
 
 
+Precedence = tuple[bool, int, int, str]
+"""Whether a copy is permanent, its version, when that was made, and the element that has it: what became
+permanent is the file, whatever becomes of the temporary copy that it was made of."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileRow:
     """All that is written of one file: everything but the ``row_id`` it will get."""
@@ -49,7 +54,7 @@ class FileRow:
     file_id: str
     sequence: int
     attributes_digest: str
-    precedence: tuple[int, int, str]
+    precedence: Precedence
     preferred_row_id: int
     columns: Mapping[str, Parameter]
     sidecar: str
@@ -85,7 +90,12 @@ def to_row(entry: JournalEntry, *, element_id: str, epoch: str) -> FileRow | Tom
         file_id=str(attributes.file_id),
         sequence=entry.sequence,
         attributes_digest=str(columns["attributes_digest"]),
-        precedence=(attributes.version, to_microseconds(attributes.updated_at), element_id),
+        precedence=(
+            attributes.retention.policy == "permanent",
+            attributes.version,
+            to_microseconds(attributes.updated_at),
+            element_id,
+        ),
         preferred_row_id=row_id(attributes.created_at, attributes.file_id),
         columns=columns,
         sidecar=raw.decode(),

@@ -89,8 +89,9 @@ class FilesStore:
 
     * What the journal was read beyond is known already: it is skipped.
     * Of one element, the entry with the higher sequence holds.
-    * When two elements hold a file, the copy with the higher version does; the one that was updated
-      later when the versions are equal. A deletion on one element leaves the copy of the other.
+    * When two elements hold a file, a permanent copy does before a temporary one; else the copy with the
+      higher version; the one that was updated later when the versions are equal. A deletion on one element
+      leaves the copy of the other.
     """
 
     def __init__(self, database: Database) -> None:
@@ -334,7 +335,8 @@ async def _known_files(
     file_list, file_parameters = listed("file_id", file_ids)
     row_list, row_parameters = listed("row_id", row_ids)
     found = await reader.fetch_all(
-        "SELECT file_id, row_id, element_id, epoch, sequence, attributes_digest, version, updated_at"
+        "SELECT file_id, row_id, element_id, epoch, sequence, attributes_digest, retention_policy,"
+        " version, updated_at"
         f" FROM files WHERE file_id IN ({file_list}) OR row_id IN ({row_list or 'NULL'})",
         {**file_parameters, **row_parameters},
     )
@@ -348,6 +350,7 @@ def _known_file(row: Row) -> KnownFile:
         epoch=text(row, "epoch"),
         sequence=integer(row, "sequence"),
         attributes_digest=text(row, "attributes_digest"),
+        is_permanent=text(row, "retention_policy") == "permanent",
         version=integer(row, "version"),
         updated_at=integer(row, "updated_at"),
     )

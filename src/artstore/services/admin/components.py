@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from artstore.core.client.roles import RoleClient
@@ -12,6 +13,7 @@ from artstore.core.spec import Database
 from artstore.core.stores.accounts import AccountsStore
 from artstore.core.stores.elements import ElementsStore
 from artstore.core.stores.files import FilesStore
+from artstore.core.stores.finalizations import FinalizationsStore
 from artstore.core.stores.keys import KeysStore
 from artstore.services.admin.bootstrap import Bootstrap, required_secret
 from artstore.services.admin.client_authentication import ClientAuthenticator
@@ -19,6 +21,10 @@ from artstore.services.admin.client_secrets import PEPPER, ClientSecrets
 from artstore.services.admin.element_watch import ElementWatch
 from artstore.services.admin.elements import ElementRegistry
 from artstore.services.admin.files import FileRegistry
+from artstore.services.admin.finalization_calls import FinalizationCalls
+from artstore.services.admin.finalization_steps import FinalizationSteps
+from artstore.services.admin.finalizations import Finalizations
+from artstore.services.admin.finalizer import Finalizer
 from artstore.services.admin.holds import HoldRelay
 from artstore.services.admin.indexer import Indexer
 from artstore.services.admin.master_key import MASTER_KEY, MasterKey
@@ -44,6 +50,8 @@ class Components:
     files: FileRegistry
     holds: HoldRelay
     indexer: Indexer
+    finalizations: Finalizations
+    finalizer: Finalizer
 
 
 async def make_components(
@@ -69,6 +77,16 @@ async def make_components(
         audience=settings.audience,
         lifetime=settings.admin.token_lifetime,
     )
+    finalizing = FinalizationsStore(database)
+    steps = FinalizationSteps(
+        files,
+        elements,
+        FinalizationCalls(elements, client),
+        removal_delay=timedelta(seconds=settings.admin.source_removal_delay),
+    )
+    finalizer = Finalizer(
+        finalizing, steps, measured.finalizations, attempts=settings.admin.finalization_attempts
+    )
     return Components(
         metrics=measured,
         signing_keys=signing_keys,
@@ -85,4 +103,8 @@ async def make_components(
         files=file_registry,
         holds=HoldRelay(file_registry, files, client),
         indexer=Indexer(files, elements, client, measured.index),
+        finalizations=Finalizations(
+            finalizing, files, elements, steps=steps, finalizer=finalizer, metrics=measured.finalizations
+        ),
+        finalizer=finalizer,
     )

@@ -9,6 +9,7 @@ from typing import Final, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from artstore.core.journal import UnreadPage
+from artstore.services.admin.finalization_metrics import FinalizationMetrics
 from artstore.services.admin.token_requests import ErrorCode, TokenRefusedError
 
 # Seconds. A token is one signature of a millisecond and one look into the database.
@@ -101,6 +102,7 @@ class AdminMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.tokens = TokenMetrics(registry)
         self.index = IndexMetrics(registry)
+        self.finalizations = FinalizationMetrics(registry)
         self.accounts = Gauge(
             "artstore_service_accounts", "Service accounts that are not deleted.", registry=registry
         )

@@ -59,6 +59,7 @@ async def run_jobs(app: web.Application) -> AsyncGenerator[None, None]:
     held = components.metrics.lease_held
     jobs = (
         LeasedJob("indexer", components.indexer.run, leases=leases, held=held).run,
+        LeasedJob("finalizer", components.finalizer.run, leases=leases, held=held).run,
         LeasedJob("element-watch", components.element_watch.run, leases=leases, held=held).run,
         components.accounts.count,
     )

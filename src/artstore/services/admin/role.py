@@ -3,6 +3,7 @@
 from typing import Final
 
 from artstore.core.app import Role
+from artstore.services.admin.finalization_routes import FINALIZATION_OPERATIONS
 from artstore.services.admin.hold_routes import HOLD_OPERATIONS
 from artstore.services.admin.mode_routes import MODE_OPERATIONS
 from artstore.services.admin.resources import RESOURCES
@@ -11,6 +12,6 @@ from artstore.services.admin.routes import OPERATIONS
 ROLE: Final = Role(
     name="admin",
     title="ArtStore admin",
-    operations=(*OPERATIONS, *MODE_OPERATIONS, *HOLD_OPERATIONS),
+    operations=(*OPERATIONS, *MODE_OPERATIONS, *HOLD_OPERATIONS, *FINALIZATION_OPERATIONS),
     resources=RESOURCES,
 )

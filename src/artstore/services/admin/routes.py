@@ -11,6 +11,7 @@ from artstore.core.http.operations import JSON, Answer, Operation, json_response
 from artstore.core.keys import PRINCIPAL, SETTINGS
 from artstore.core.spec import (
     AlreadyExistsError,
+    BeingFinalizedError,
     ContentTooLargeError,
     IncompleteBodyError,
     ModeNotAllowedError,
@@ -274,6 +275,12 @@ OPERATIONS: Final = [
         "/api/v1/files/{file_id}",
         delete_file,
         scope="files:delete",
-        problems=[NotFoundError, ModeNotAllowedError, RetentionActiveError, UpstreamError],
+        problems=[
+            BeingFinalizedError,
+            NotFoundError,
+            ModeNotAllowedError,
+            RetentionActiveError,
+            UpstreamError,
+        ],
     ),
 ]

@@ -17,6 +17,7 @@ from artstore.core.spec import (
 from artstore.services.ingester.content import Content, receive
 from artstore.services.ingester.delivery import Delivery
 from artstore.services.ingester.directory import ElementDirectory
+from artstore.services.ingester.finalization import FinalizationRelay
 from artstore.services.ingester.metrics import IngesterMetrics
 from artstore.services.ingester.placement import Placement
 from artstore.services.ingester.registration import Registrar
@@ -29,12 +30,13 @@ _log: Final = get_logger("ingester")
 
 @dataclass(frozen=True, slots=True)
 class Ingester:
-    """Everything an upload needs."""
+    """Everything an upload needs, and who is asked to make it permanent later."""
 
     directory: ElementDirectory
     placement: Placement
     delivery: Delivery
     registrar: Registrar
+    finalizations: FinalizationRelay
     metrics: IngesterMetrics
 
     async def store(self, upload: Upload) -> Delivered:

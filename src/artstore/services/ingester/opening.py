@@ -11,6 +11,7 @@ from artstore.core.keys import CLIENT, HEALTH, METRICS, SETTINGS
 from artstore.services.ingester.breaker import Breaker
 from artstore.services.ingester.delivery import Delivery
 from artstore.services.ingester.directory import ElementDirectory
+from artstore.services.ingester.finalization import FinalizationRelay
 from artstore.services.ingester.ingester import Ingester
 from artstore.services.ingester.metrics import IngesterMetrics
 from artstore.services.ingester.placement import Placement
@@ -40,6 +41,7 @@ async def open_ingester(app: web.Application) -> AsyncGenerator[Ingester, None]:
                 registrar=Registrar(
                     client, admin_url=admin_url, breaker=breaker, metrics=metrics, tasks=tasks
                 ),
+                finalizations=FinalizationRelay(client, admin_url=admin_url),
                 metrics=metrics,
             )
         finally:

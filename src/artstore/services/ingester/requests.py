@@ -63,13 +63,21 @@ async def form_upload(request: web.Request) -> Upload:
 
 
 def _idempotent_id(request: web.Request) -> UUID | None:
+    key = idempotency_key(request)
+    return None if key is None else idempotent_file_id(request[PRINCIPAL].client_id, key)
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """The key that a client has given to its request.
+
+    Raises:
+        InvalidRequestError: it is malformed.
+    """
     key = request.headers.get(IDEMPOTENCY_HEADER)
-    if key is None:
-        return None
-    if _VALID_KEY.fullmatch(key) is None:
+    if key is not None and _VALID_KEY.fullmatch(key) is None:
         message = "must be 1 to 255 printable ASCII characters"
         raise InvalidRequestError(f"{IDEMPOTENCY_HEADER} {message}", [(IDEMPOTENCY_HEADER, message)])
-    return idempotent_file_id(request[PRINCIPAL].client_id, key)
+    return key
 
 
 def _headers(attributes: UploadAttributes) -> dict[str, str] | None:

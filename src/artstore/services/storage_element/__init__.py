@@ -5,6 +5,7 @@ from typing import Final
 from artstore.core.app import Resource, Role
 from artstore.services.storage_element.catalog_care import open_catalog_care
 from artstore.services.storage_element.catalog_routes import CATALOG_CARE, CATALOG_OPERATIONS
+from artstore.services.storage_element.finalization_routes import FINALIZATION_OPERATIONS
 from artstore.services.storage_element.fixity_routes import FIXITY_OPERATIONS
 from artstore.services.storage_element.hold_routes import HOLD_OPERATIONS
 from artstore.services.storage_element.keys import ELEMENT
@@ -23,6 +24,7 @@ ROLE: Final = Role(
         *CATALOG_OPERATIONS,
         *HOLD_OPERATIONS,
         *FIXITY_OPERATIONS,
+        *FINALIZATION_OPERATIONS,
     ),
     resources=(Resource(ELEMENT, open_element), Resource(CATALOG_CARE, open_catalog_care)),
 )

@@ -12,7 +12,7 @@ from artstore.core.modes import Mode
 from artstore.core.naming import SIDECAR_SUFFIX
 from artstore.core.spec import NotFoundError
 
-IntentOperation = Literal["file_create", "file_update", "file_delete", "mode_change"]
+IntentOperation = Literal["file_create", "file_update", "file_finalize", "file_delete", "mode_change"]
 IntentOutcome = Literal["committed", "rolled_back", "failed"]
 """``failed``: what the operation left cannot be read, so nobody can say how far it came; nothing of it
 is touched."""

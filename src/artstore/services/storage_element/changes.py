@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from artstore.core.attribute_fields import CustomAttributes, Description, Moment, Tags
 from artstore.core.attributes import Changes, FileAttributes
-from artstore.core.retention import extended, require_deletable
+from artstore.core.retention import extended, require_at_rest, require_deletable
 from artstore.services.storage_element.catalog_records import Change, Committed, existing
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.small_objects import READ_LIMIT, put_in_order
@@ -42,6 +42,7 @@ async def change_metadata(
         ModeNotAllowedError: the element's metadata does not change.
         NotFoundError: there is no such file.
         PreconditionFailedError: ``condition`` does not hold.
+        BeingFinalizedError: it is on its way to become permanent.
         RetentionActiveError: it would shorten the retention of the file.
         ContentTooLargeError: the sidecar would be larger than allowed.
     """
@@ -49,6 +50,7 @@ async def change_metadata(
         known = existing(known, file_id)
         present = known.attributes
         condition(present)
+        require_at_rest(present, now=element.clock.now())
         changes = _changes(change, present)
         if not changes:
             return known
@@ -73,6 +75,7 @@ async def delete(element: Element, file_id: UUID, *, condition: Condition) -> Co
         ModeNotAllowedError: the element keeps its files.
         NotFoundError: there is no such file.
         PreconditionFailedError: ``condition`` does not hold.
+        BeingFinalizedError: it is on its way to become permanent.
         RetentionActiveError: the file must be kept.
     """
     async with element.changing(file_id, "delete") as known:
@@ -86,10 +89,15 @@ async def bury(element: Element, known: Committed) -> Committed:
 
     Raises:
         RetentionActiveError: the file must be kept.
+        BeingFinalizedError: it is on its way to become permanent.
     """
-    now = element.clock.now()
-    require_deletable(known.attributes, now=now)
-    attributes = known.attributes.changed(at=now, status="deleted")
+    require_deletable(known.attributes, now=element.clock.now())
+    return await leave_tombstone(element, known)
+
+
+async def leave_tombstone(element: Element, known: Committed) -> Committed:
+    """Delete a file of which it is known that it may be deleted."""
+    attributes = known.attributes.changed(at=element.clock.now(), status="deleted")
     sidecar = attributes.to_json(limit=READ_LIMIT)
     key = known.change.key
     async with element.recovery.intent("file_delete", known.change.file_id, key) as intent:

@@ -23,6 +23,7 @@ from artstore.core.modes import allowed_operations
 from artstore.core.restores import ON_BEHALF_OF_HEADER, RESTORED_HEADER, RestoreRequest
 from artstore.core.spec import (
     AlreadyExistsError,
+    BeingFinalizedError,
     ChecksumMismatchError,
     ContentTooLargeError,
     CorruptedError,
@@ -219,6 +220,7 @@ _UPLOAD_PROBLEMS: Final = (
     RequestTimeoutError,
 )
 _CHANGE_PROBLEMS: Final = (
+    BeingFinalizedError,
     InsufficientStorageError,
     NotFoundError,
     PreconditionFailedError,

@@ -201,7 +201,7 @@ async def _require_same(upload: Upload, known: Committed) -> int:
         stored.checksum,
     ):
         raise other
-    size, sha256 = await _measure(upload.body)
+    size, sha256 = await measure_body(upload.body)
     if upload.size not in (None, size):
         raise IncompleteBodyError(f"the body has {size} of the {upload.size} bytes declared")
     if upload.attributes.checksum not in (None, sha256):
@@ -211,7 +211,7 @@ async def _require_same(upload: Upload, known: Committed) -> int:
     return size
 
 
-async def _measure(body: AsyncIterator[bytes]) -> tuple[int, str]:
+async def measure_body(body: AsyncIterator[bytes]) -> tuple[int, str]:
     """Length and SHA-256, hashed where it does not hold up other requests."""
     size = 0
     digest = hashlib.sha256()
