@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from benchmarks import downloads, large_uploads, memory, search, sidecars, small_uploads, tokens
+from benchmarks import downloads, large_uploads, memory, rebuild, search, sidecars, small_uploads, tokens
 from benchmarks.tables import console
 from benchmarks.workplace import Scale, Workplace
 
@@ -19,6 +19,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Workplace], None]]] = {
     "downloads": downloads.run,
     "memory": memory.run,
     "search": search.run,
+    "rebuild": rebuild.run,
 }
 
 

@@ -30,6 +30,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "element": "element:app",
     "restore": "restore:app",
     "fixity": "fixity:app",
+    "drill": "drill:app",
     "service-account": "accounts:app",
     "plugins": "plugins:app",
     "config": "configuration:app",
