@@ -7,6 +7,7 @@ from pathlib import Path
 from artstore.core.attributes import FileAttributes, Hold, Retention
 from artstore.core.search import SEARCH_WINDOW, SearchCriteria
 from artstore.services.storage_element.identity import Identity
+from artstore.services.storage_element.lease_record import LeaseRecord
 from tests.architecture.documents import pages
 from tests.architecture.repository import ROOT
 
@@ -29,10 +30,11 @@ def test_the_page_of_the_sidecar_has_every_field() -> None:
     assert set(Hold.model_fields) <= set(pages()["docs/reference/attr-json.md"].spans)
 
 
-def test_the_page_of_the_format_has_every_field_of_the_identity() -> None:
-    (fields,) = pages()["docs/reference/on-disk-format.md"].tables
+def test_the_page_of_the_format_has_every_field_of_lease_and_identity() -> None:
+    lease, identity = pages()["docs/reference/on-disk-format.md"].tables
 
-    assert set(fields) == set(Identity.model_fields)
+    assert set(lease) == set(LeaseRecord.model_fields)
+    assert set(identity) == set(Identity.model_fields)
 
 
 def test_the_page_of_search_has_every_criterion_and_the_window() -> None:

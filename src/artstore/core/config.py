@@ -147,6 +147,15 @@ class ElementSettings(RoleSettings):
         int,
         Field(ge=1, le=365, description="Days for which a restored copy of a file of this archive is kept."),
     ] = 30
+    lease_ttl: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=3600,
+            description="Seconds for which the right to change the root is held without being renewed. So "
+            "long another process waits that cannot see whether this one lives.",
+        ),
+    ] = 30
     capacity: CapacityThresholds | None = Field(
         default=None, description="Thresholds of the capacity status. Default: by mode."
     )

@@ -43,6 +43,7 @@ async def main(root: Path, steps: int) -> None:
     async with open_storage(
         Root(root, MortalFiles(steps)), threads=2, context=context, log_size=SMALLEST_LOG
     ) as storage:
+        await storage.take_over(lambda key: True)
 
         async def put(name: str) -> None:
             say("begun", name)

@@ -28,6 +28,7 @@ def open_with(root: Path) -> OpenStorage:
     async def open_root(files: Files) -> AsyncGenerator[LocalStorage, None]:
         context = plugin_context("storage_local")
         async with open_storage(Root(root, files), threads=4, context=context) as storage:
+            await storage.take_over(lambda key: True)
             yield storage
 
     return open_root

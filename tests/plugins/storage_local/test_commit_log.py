@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from errno import EIO, ENOSPC
 from pathlib import Path
 from typing import Final
@@ -27,10 +28,16 @@ GROUPS: Final = 6
 CHILD: Final = Path(__file__).with_name("commit_log_child.py")
 
 
-def opened(root: Path, files: Files | None = None, *, log_size: int = SMALLEST_LOG):  # type: ignore[no-untyped-def]
-    return open_storage(
-        Root(root, files or Files()), threads=2, context=plugin_context("storage_local"), log_size=log_size
-    )
+@asynccontextmanager
+async def opened(
+    root: Path, files: Files | None = None, *, log_size: int = SMALLEST_LOG
+) -> AsyncGenerator[LocalStorage, None]:
+    context = plugin_context("storage_local")
+    async with open_storage(
+        Root(root, files or Files()), threads=2, context=context, log_size=log_size
+    ) as storage:
+        await storage.take_over(lambda key: True)
+        yield storage
 
 
 def segments(root: Path) -> list[Path]:

@@ -26,7 +26,9 @@ class TestLocalStorage(
     StorageBudgetContract,
     AtomicBatchContract,
 ):
-    expected_capabilities = frozenset({"atomic_batch", "atomic_put", "durable_put", "local_paths"})
+    expected_capabilities = frozenset(
+        {"atomic_batch", "atomic_put", "durable_put", "exclusive_use", "local_paths"}
+    )
 
     @pytest.fixture
     async def storage(self, tmp_path: Path) -> AsyncGenerator[StorageBackend, None]:
@@ -39,7 +41,7 @@ class TestLocalStorage(
 class TestLocalStorageWithoutLog(
     StorageContract, StorageConcurrencyContract, StorageLieContract, StorageBudgetContract
 ):
-    expected_capabilities = frozenset({"atomic_put", "durable_put", "local_paths"})
+    expected_capabilities = frozenset({"atomic_put", "durable_put", "exclusive_use", "local_paths"})
 
     @pytest.fixture
     async def storage(self, tmp_path: Path) -> AsyncGenerator[StorageBackend, None]:

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 import pytest
 
-from artstore.core.testing import body, read
+from artstore.core.testing import body, plugin_context, read
 from artstore.plugins.storage_local.backend import LocalStorage
 from artstore.plugins.storage_local.files import Files
 from artstore.plugins.storage_local.root import Root
@@ -181,7 +181,7 @@ async def test_a_small_object_costs_one_call_in_a_thread(root: Path) -> None:
     workers = CountedWorkers(2)
     opened = Root(root, Files())
     await workers.submit(opened.open)
-    storage = LocalStorage(opened, workers)
+    storage = LocalStorage(opened, workers, logger=plugin_context("storage_local").logger)
     calls: list[int] = []
 
     for call in (

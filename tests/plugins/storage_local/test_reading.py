@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 import pytest
 
 from artstore.core.spec import CorruptedError, IncompleteBodyError, InvalidRequestError, NotFoundError
-from artstore.core.testing import body, read
+from artstore.core.testing import body, plugin_context, read
 from artstore.plugins.storage_local.backend import LocalStorage
 from artstore.plugins.storage_local.files import Files
 from artstore.plugins.storage_local.root import Root
@@ -223,7 +223,8 @@ class TestDescriptors:
 
     async def test_after_an_open_cancelled_while_a_thread_works(self, opened_root: Root) -> None:
         workers = HeldWorkers(1)
-        opening = asyncio.create_task(read(LocalStorage(opened_root, workers).get("key")))
+        storage = LocalStorage(opened_root, workers, logger=plugin_context("storage_local").logger)
+        opening = asyncio.create_task(read(storage.get("key")))
         await asyncio.to_thread(workers.reached.wait)
 
         opening.cancel()

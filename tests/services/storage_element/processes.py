@@ -3,11 +3,13 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import ClientSession
@@ -31,6 +33,13 @@ class ElementProcess:
         self._process.kill()
         await self._process.wait()
 
+    def pause(self) -> None:
+        """Let it do nothing until it is told to go on."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
     async def stop(self) -> int:
         """Let it stop; its exit code."""
         self._process.terminate()
@@ -45,6 +54,7 @@ async def element_process(
     launcher: Sequence[str] = (),
     die_at: int = 0,
     graveyard: Path | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
     **sections: Mapping[str, Any],
 ) -> AsyncGenerator[ElementProcess, None]:
     """Start an element below ``data``, by way of ``launcher`` if there is one.
@@ -53,7 +63,7 @@ async def element_process(
     loses what was not synced.
 
     Raises:
-        ProcessLookupError: it ended before it could be asked for anything.
+        ProcessLookupError: it ended before it could be asked for anything; with its reason if it gave one.
     """
     module = "tests.services.storage_element.child"
     command = [*launcher, sys.executable, "-m", module, str(data), jwks_url, json.dumps(sections)]
@@ -61,13 +71,13 @@ async def element_process(
         *command,
         stdout=PIPE,
         cwd=Path(__file__).parents[3],
-        env={**os.environ, "DIE_AT": str(die_at), "GRAVEYARD": str(graveyard or "")},
+        env={**os.environ, "DIE_AT": str(die_at), "GRAVEYARD": str(graveyard or ""), **environment},
     )
     assert process.stdout is not None
     try:
         url = (await process.stdout.readline()).decode().strip()
-        if not url:
-            raise ProcessLookupError("the element did not start")
+        if not url.startswith("http://"):
+            raise ProcessLookupError(url or "the element did not start")
         async with ClientSession() as session:
             yield ElementProcess(process, ElementClient(session, url, root=data / "storage"))
     finally:

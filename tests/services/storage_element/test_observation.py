@@ -21,7 +21,13 @@ async def test_an_element_says_what_it_is(start: StartElement) -> None:
 
     assert (info["element_id"], info["name"], info["mode"], info["priority"]) == ("se-01", "Подвал", "rw", 7)
     assert info["allowed_operations"] == ["create", "read", "read_metadata", "update"]
-    assert info["capabilities"] == ["atomic_batch", "atomic_put", "durable_put", "local_paths"]
+    assert info["capabilities"] == [
+        "atomic_batch",
+        "atomic_put",
+        "durable_put",
+        "exclusive_use",
+        "local_paths",
+    ]
     assert (info["file_count"], info["last_sequence"], info["storage_type"]) == (1, 1, "local")
 
 

@@ -1,7 +1,7 @@
 """The ``storage`` contract: objects under keys, whole or absent, durable when acknowledged."""
 
 from abc import abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -145,6 +145,35 @@ class AtomicBatch(Protocol):
         ...
 
 
+@runtime_checkable
+class ExclusiveUse(Protocol):
+    """Ability: leaves alone what another process may be at work with, until it is told that there is none.
+
+    Opened, such a back end mends nothing yet: what a process that was killed left behind may be that of
+    one that lives. Objects that one acknowledged last may not be seen before ``take_over``.
+    """
+
+    @abstractmethod
+    async def is_certain(self) -> bool:
+        """Whether a lock that every process meets keeps all others off the medium, at this moment."""
+        ...
+
+    @abstractmethod
+    async def take_over(self, may_change: Callable[[str], bool]) -> None:
+        """The caller is the only one at work here: mend what an earlier process left.
+
+        From now on ask ``may_change(key)``, which is quick and called in any thread, as late as possible
+        before an object is changed or removed; where it says no, change nothing and raise
+        ``UnavailableError``.
+        """
+        ...
+
+    @abstractmethod
+    async def hand_over(self) -> None:
+        """Finish what is under way, so that whoever comes next has nothing to mend."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a storage back end is (facts) and can do (abilities: objects, or ``None``).
@@ -158,6 +187,7 @@ class Capabilities:
     local_paths: LocalPaths | None = None
     presigner: Presigner | None = None
     atomic_batch: AtomicBatch | None = None
+    exclusive_use: ExclusiveUse | None = None
 
     def names(self) -> list[str]:
         """The facts that hold and the abilities that are present, sorted."""

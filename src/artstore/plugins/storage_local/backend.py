@@ -28,8 +28,10 @@ from artstore.core.spec import (
     Capabilities,
     ContentTooLargeError,
     CorruptedError,
+    ExclusiveUse,
     InsufficientStorageError,
     LocalPaths,
+    Logger,
     NotFoundError,
     ObjectInfo,
     PluginContext,
@@ -63,18 +65,20 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class LocalStorage(StorageBackend, LocalPaths, AtomicBatch):
+class LocalStorage(StorageBackend, LocalPaths, AtomicBatch, ExclusiveUse):
     """Each object is the plain file ``<root>/<key>``, or on its way there from the commit log."""
 
-    def __init__(self, root: Root, workers: Workers, log: CommitLog | None = None) -> None:
+    def __init__(self, root: Root, workers: Workers, log: CommitLog | None = None, *, logger: Logger) -> None:
         self._root = root
         self._workers = workers
         self._log = log
+        self._logger = logger
         self._capabilities = Capabilities(
             atomic_put=True,
             durable_put=True,
             local_paths=self,
             atomic_batch=None if log is None else self,
+            exclusive_use=self,
         )
 
     @property
@@ -83,6 +87,21 @@ class LocalStorage(StorageBackend, LocalPaths, AtomicBatch):
 
     def path(self, key: str) -> Path:
         return Path(self._root.locate(key))
+
+    async def is_certain(self) -> bool:
+        return await self._run("", self._root.is_locked)
+
+    async def take_over(self, may_change: Callable[[str], bool]) -> None:
+        leftovers = await self._run("", self._root.take_over, may_change)
+        if leftovers:
+            self._logger.info("storage_leftovers_removed", count=leftovers)
+        replayed = await self._run("", replay, self._root)
+        if replayed:
+            self._logger.info("commit_log_replayed", objects=replayed)
+
+    async def hand_over(self) -> None:
+        if self._log is not None:
+            await _result("", self._log.empty())
 
     async def put(
         self, key: str, body: AsyncIterable[bytes], *, size: int | None = None, sha256: str | None = None
@@ -234,17 +253,11 @@ async def open_storage(
         ConfigurationError: the root cannot be used.
     """
     workers = Workers(threads)
-    logger = context.logger
     log: CommitLog | None = None
     try:
-        leftovers = await workers.submit(root.open)
-        if leftovers:
-            logger.info("storage_leftovers_removed", count=leftovers)
-        replayed = await workers.submit(replay, root)
-        if replayed:
-            logger.info("commit_log_replayed", objects=replayed)
+        await workers.submit(root.open)
         log = CommitLog(root, size=log_size, context=context) if log_size else None
-        yield LocalStorage(root, workers, log)
+        yield LocalStorage(root, workers, log, logger=context.logger)
     finally:
         if log is not None:
             await workers.submit(log.close)

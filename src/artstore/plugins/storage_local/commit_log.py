@@ -110,7 +110,9 @@ class CommitLog:
         for segment in self._segments:
             segment.close()
             if not self._unwritten and self._failure is None:
-                self._root.files.remove(segment.path)
+                # Gone already when somebody else took this root over, and with it what was in the log.
+                with suppress(FileNotFoundError):
+                    self._root.files.remove(segment.path)
 
     async def _ask(self, act: Callable[[], None]) -> None:
         done: asyncio.Future[None] = self._loop.create_future()
@@ -167,6 +169,7 @@ class CommitLog:
             raise UnavailableError(f"the commit log failed ({self._failure.strerror}): restart this element")
         if self._unwritten:
             raise InsufficientStorageError("what was stored before does not fit; nothing was stored")
+        self._root.require_right(*(step.key for batch in batches for step in batch))
         active = self._active()
         records = active.encode(batches)
         if not active.has_room(records):

@@ -3,12 +3,15 @@
 import fcntl
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
+from errno import ESTALE
 from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from artstore.core.spec import ConfigurationError, InvalidRequestError, validate_key
+from artstore.plugins.storage_local import mounts
 from artstore.plugins.storage_local.files import Files
 from artstore.plugins.storage_local.segment import Step
 
@@ -35,13 +38,15 @@ class Root:
         self._prefix = os.path.join(path, "")
         self._staging = f"{self._prefix}{WORKING_AREA}/staging"
         self._log = f"{self._prefix}{WORKING_AREA}/log"
+        self._lock_path = f"{self._prefix}{WORKING_AREA}/lock"
         self._session = secrets.token_hex(8)
         self._numbers = count()
         self._durable: set[str] = set()
         self._lock: int | None = None
+        self._may_change: Callable[[str], bool] = _always
 
-    def open(self) -> int:
-        """Make the root usable; the number of files that an earlier process left staged.
+    def open(self) -> None:
+        """Make the root usable, and leave alone what is there.
 
         Raises:
             ConfigurationError: the root cannot be created, read or written, or another process uses it.
@@ -52,7 +57,6 @@ class Root:
             for directory in (self.path, self._staging):
                 _require_access(directory)
             self._own()
-            return self._remove_leftovers()
         except OSError as error:
             raise ConfigurationError(
                 f"storage root {self.path} cannot be used ({error.strerror}): set option root of the local "
@@ -62,6 +66,31 @@ class Root:
     def close(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
+
+    def is_locked(self) -> bool:
+        """Whether no other process can be at work here: of this host, or of any that has the file system.
+
+        A lock whose file was removed keeps nobody out; nor is one believed of a file system of the network.
+        """
+        assert self._lock is not None, "is open"
+        with suppress(OSError):
+            mine, present = os.fstat(self._lock), os.stat(self._lock_path)
+            return os.path.samestat(mine, present) and mounts.is_of_this_host(self.path)
+        return False
+
+    def take_over(self, may_change: Callable[[str], bool]) -> int:
+        """Remove what an earlier process left staged; how many files. ``may_change`` is asked from now on."""
+        self._may_change = may_change
+        return self._remove_leftovers()
+
+    def require_right(self, *keys: str) -> None:
+        """Refuse to change ``keys`` while that is somebody else's right.
+
+        Raises:
+            OSError: it is.
+        """
+        if not all(map(self._may_change, keys)):
+            raise OSError(ESTALE, "another process may be at work in this root")
 
     def locate(self, key: str) -> str:
         """The path of the file that holds ``key``.
@@ -87,6 +116,7 @@ class Root:
         """Give a staged file its final path, durably."""
         parent = os.path.dirname(target)
         self._make_durable(parent)
+        self.require_right(self._key(target))
         try:
             self.files.rename(staged, target)
         except FileNotFoundError:
@@ -97,6 +127,7 @@ class Root:
     def apply(self, step: Step) -> None:
         """Do what the commit log says, which makes it durable: nothing is synced here. Idempotent."""
         path = self.locate(step.key)
+        self.require_right(step.key)
         if step.content is None:
             with suppress(FileNotFoundError, NotADirectoryError):
                 self.files.remove(path)
@@ -124,7 +155,7 @@ class Root:
     def make_log_directory(self) -> list[str]:
         """Make the directory of the log; the paths of its two segments."""
         self._make_durable(self._log)
-        return [f"{self._log}/{number}" for number in (1, 2)]
+        return [f"{self._log}/{self._session}-{number}" for number in (1, 2)]
 
     def _fill(self, file: StagedFile, content: bytes, modified_ns: int) -> None:
         """Write all of a new file. One that does not fit goes: each attempt would leave another."""
@@ -140,6 +171,7 @@ class Root:
 
     def remove(self, path: str) -> None:
         """Remove an object's file durably. Idempotent; a directory is no object and stays."""
+        self.require_right(self._key(path))
         try:
             self.files.remove(path)
         except (NotADirectoryError, IsADirectoryError):
@@ -149,6 +181,9 @@ class Root:
             pass
         with suppress(FileNotFoundError, NotADirectoryError):
             self.files.sync_directory(os.path.dirname(path))
+
+    def _key(self, path: str) -> str:
+        return path.removeprefix(self._prefix)
 
     def _restore(self, directory: str) -> None:
         """Make a directory again that somebody removed while we ran, as a sweep of empty ones does."""
@@ -180,11 +215,11 @@ class Root:
             self.files.sync_directory(str(directory.parent))
 
     def _own(self) -> None:
-        """Be the one process that works in this root, until it ends.
+        """Be the one process that works in this root, until it ends, as far as the file system can tell.
 
         Another would take what this one is doing for what a crash has left, and remove it.
         """
-        self._lock = os.open(f"{self._prefix}{WORKING_AREA}/lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -198,6 +233,10 @@ class Root:
         for path in leftovers:
             self.files.remove(path)
         return len(leftovers)
+
+
+def _always(_: str) -> bool:
+    return True
 
 
 def _require_access(directory: str) -> None:

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from artstore.core.attribute_fields import format_timestamp
 from artstore.core.logging import get_logger
-from artstore.core.spec import ConfigurationError, Database, StorageBackend
+from artstore.core.spec import ConfigurationError, Database, StorageBackend, UnavailableError
 from artstore.services.storage_element.catalog import Catalog
 from artstore.services.storage_element.catalog_schema import FORMAT, read_meta, write_meta
 from artstore.services.storage_element.identity import Identity, RootIdentity
@@ -52,7 +52,9 @@ async def open_catalog(
     finally:
         await catalog.close()
         stopped = {**_meta(identity, epoch=catalog.epoch, boot=boot), "stopped": "cleanly"}
-        await write_meta(database, stopped)
+        # Another process may have the root, and with it the catalog.
+        with suppress(UnavailableError):
+            await write_meta(database, stopped)
 
 
 def _meta(identity: Identity, *, epoch: str, boot: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from artstore.services.storage_element.catalog_records import Committed
 from artstore.services.storage_element.clock import Clock
 from artstore.services.storage_element.fixity import Fixity
 from artstore.services.storage_element.identity import Identity, RootIdentity
+from artstore.services.storage_element.lease import RootLease
 from artstore.services.storage_element.locks import FileLocks
 from artstore.services.storage_element.metrics import ElementMetrics
 from artstore.services.storage_element.proposals import Proposals
@@ -27,7 +28,7 @@ from artstore.services.storage_element.room import Room
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element on one root."""
+    """One element on one root. Nothing changes ``storage`` without ``lease``."""
 
     root: RootIdentity
     settings: ElementSettings
@@ -37,6 +38,7 @@ class Element:
     room: Room
     locks: FileLocks
     recovery: Recovery
+    lease: RootLease
     metrics: ElementMetrics
     activity: Activity
     proposals: Proposals

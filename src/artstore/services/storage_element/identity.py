@@ -61,18 +61,28 @@ async def open_identity(storage: StorageBackend, settings: ElementSettings) -> I
     Raises:
         ConfigurationError: the root is another element's, of a newer format, or its identity is damaged.
     """
+    identity = await read_identity(storage, settings) or await _create(storage, settings)
+    if "mode" in settings.model_fields_set and settings.mode != identity.mode:
+        _log.warning("configured_mode_ignored", configured=settings.mode, mode=identity.mode, hint=_MODE_HINT)
+    return identity
+
+
+async def read_identity(storage: StorageBackend, settings: ElementSettings) -> Identity | None:
+    """The identity of the root; ``None`` when it has none yet.
+
+    Raises:
+        ConfigurationError: as :func:`open_identity`.
+    """
     try:
         raw = await read_small(storage, IDENTITY_KEY)
     except NotFoundError:
-        return await _create(storage, settings)
+        return None
     identity = _parse(raw)
     if identity.element_id != settings.element_id:
         raise ConfigurationError(
             f"the storage root belongs to element {identity.element_id}, not to {settings.element_id}: "
             f"set element_id in [element] to {identity.element_id}, or choose another root in [storage]"
         )
-    if "mode" in settings.model_fields_set and settings.mode != identity.mode:
-        _log.warning("configured_mode_ignored", configured=settings.mode, mode=identity.mode, hint=_MODE_HINT)
     return identity
 
 

@@ -14,6 +14,7 @@ from artstore.core.http.problems import PROBLEM_TYPES
 from artstore.core.inspection import ConsistencyStatus, FindingKind, RebuildStatus, SidecarFault
 from artstore.core.metrics import DURATION_BUCKETS
 from artstore.core.spec import ArtStoreError, IncompleteBodyError, RequestTimeoutError
+from artstore.services.storage_element.lease import RootLease
 
 FileOperation = Literal["upload", "download", "update", "delete"]
 Outcome = Literal["done", "refused", "aborted", "failed"]
@@ -92,6 +93,18 @@ class ElementMetrics:
         self._gauge("wal_pending", "Operations begun and not finished.").set_function(wal_pending)
         self._gauge("restores_queued", "Requests for archived data that wait for an operator.").set_function(
             restores_queued
+        )
+
+    def watch_lease(self, lease: RootLease) -> None:
+        """As :meth:`watch`."""
+        self._gauge("lease_held", "1 while this process may change the root.").set_function(
+            lambda: lease.is_held
+        )
+        self._gauge("lease_fence", "Number of the takeover by which it may.").set_function(
+            lambda: lease.fence
+        )
+        self._gauge("lease_failures", "Renewals that failed since the start.").set_function(
+            lambda: lease.failures
         )
 
     def show_capacity(self, capacity: Capacity) -> None:

@@ -18,10 +18,12 @@ from artstore.services.storage_element.catalog_opening import open_catalog
 from artstore.services.storage_element.catalog_records import Intent
 from artstore.services.storage_element.clock import SystemClock
 from artstore.services.storage_element.element import Element
+from artstore.services.storage_element.fencing import FencedDatabase, FencedStorage
 from artstore.services.storage_element.fixity import Fixity
 from artstore.services.storage_element.fixity_metrics import FixityMetrics
 from artstore.services.storage_element.identity import RootIdentity, open_identity
 from artstore.services.storage_element.keys import CLOCK
+from artstore.services.storage_element.lease import RootLease, hold_root
 from artstore.services.storage_element.locks import FileLocks
 from artstore.services.storage_element.metrics import ElementMetrics
 from artstore.services.storage_element.proposals import Proposals
@@ -40,10 +42,20 @@ async def open_element(app: web.Application) -> AsyncGenerator[Element, None]:
     """The element of ``app``, recovered and ready to serve.
 
     Raises:
-        ConfigurationError: the storage or the catalog is not fit, or another element's.
+        ConfigurationError: the storage or the catalog is not fit, or another element's, or in use.
     """
     settings, storage = app[SETTINGS], app[STORAGE]
     _require_abilities(storage, settings)
+    async with hold_root(storage, settings.element) as lease:
+        # From here on, whoever asks the application for them gets no others.
+        app[STORAGE], app[CATALOG] = FencedStorage(storage, lease), FencedDatabase(app[CATALOG], lease)
+        async with _open_root(app, lease) as element:
+            yield element
+
+
+@asynccontextmanager
+async def _open_root(app: web.Application, lease: RootLease) -> AsyncGenerator[Element, None]:
+    settings, storage = app[SETTINGS], app[STORAGE]
     root = RootIdentity(storage, await open_identity(storage, settings.element))
     metrics = ElementMetrics(app[METRICS].registry)
     async with open_catalog(app[CATALOG], storage, root, metrics) as catalog:
@@ -58,6 +70,7 @@ async def open_element(app: web.Application) -> AsyncGenerator[Element, None]:
             room=Room(storage, thresholds),
             locks=FileLocks(),
             recovery=Recovery(storage, catalog, metrics, root),
+            lease=lease,
             metrics=metrics,
             activity=Activity(),
             proposals=Proposals(),
@@ -96,6 +109,7 @@ def _report(app: web.Application, element: Element) -> None:
     """Let health and metrics see the element."""
     catalog = element.catalog
     app[HEALTH].add("storage", lambda: _probe_storage(element))
+    app[HEALTH].add("lease", element.lease.probe)
     app[HEALTH].add("catalog", catalog.probe)
     element.metrics.watch(
         files=lambda: catalog.file_count,
@@ -103,6 +117,7 @@ def _report(app: web.Application, element: Element) -> None:
         wal_pending=lambda: len(catalog.pending),
         restores_queued=lambda: element.restores.queued,
     )
+    element.metrics.watch_lease(element.lease)
 
 
 async def _probe_storage(element: Element) -> str:

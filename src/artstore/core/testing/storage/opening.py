@@ -28,10 +28,12 @@ class StorageOpening:
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[StorageBackend, None]:
-        """Hold the back end open. Call ``provider`` beforehand, outside the event loop."""
+        """Hold the back end open, as the only one at work. Call ``provider`` beforehand, outside the loop."""
         provider = self.provider()
         config = provider.config.model_validate(self.options)
         async with provider.open(config, plugin_context(f"storage_{self.type}")) as storage:
+            if (exclusive_use := storage.capabilities.exclusive_use) is not None:
+                await exclusive_use.take_over(lambda key: True)
             yield storage
 
     def to_json(self) -> str:
