@@ -1,5 +1,6 @@
 """What the documentation names is there: pages, commands, targets, settings, plugins, operations, metrics."""
 
+import asyncio
 import re
 import shlex
 import tomllib
@@ -20,6 +21,8 @@ from artstore.core.config import ENVIRONMENT_PREFIX, PORT_OFFSETS, PluginSection
 from artstore.core.exchange import ElementInfo
 from artstore.core.keys import ENDPOINTS
 from artstore.core.registry import KINDS, Kind, Registry, installed_plugins
+from artstore.core.secrets import SecretsChain
+from artstore.core.spec import SecretProvider, SecretValue
 from tests.architecture.documents import Page, pages
 from tests.architecture.repository import ROOT
 
@@ -177,7 +180,21 @@ def _check_configuration(text: str, path: Path) -> None:
     for name in tomllib.loads(text).keys() & kinds:
         section: PluginSection | tuple[PluginSection, ...] = getattr(settings, name)
         for each in section if isinstance(section, tuple) else (section,):
-            registry.config(kinds[name], each)
+            registry.config(kinds[name], asyncio.run(EVERY_SECRET.resolve_section(each)))
+
+
+class _EverySecret(SecretProvider):
+    """Has whatever a page refers to."""
+
+    @property
+    def writer(self) -> None:
+        return None
+
+    async def get(self, name: str) -> SecretValue:
+        return SecretValue(b"a secret", version="1", source="a page")
+
+
+EVERY_SECRET: Final = SecretsChain([_EverySecret()])
 
 
 def _check_setting(keys: list[str], source: str) -> None:

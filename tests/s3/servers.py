@@ -1,0 +1,153 @@
+"""S3 services for tests: real ones, each in a process of its own that does not outlive the tests."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import pytest
+from botocore.session import Session
+
+SWIFT: Final = "2.38.3"
+CACHE: Final = Path(__file__).parents[2] / ".cache"
+MEMORY: Final = Path("/dev/shm")
+START_TIMEOUT: Final = 60.0
+WORTH_REMOVING: Final = 50
+_numbers: Final = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Server:
+    """A running service and who may use it."""
+
+    url: str
+    access_key_id: str
+    secret_access_key: str
+    log: Path
+    client: Any
+    """botocore's, to look behind the back end's back; it blocks."""
+    spare_buckets: list[str] = field(default_factory=list[str])
+
+    @contextmanager
+    def bucket(self) -> Generator[str, None, None]:
+        """The name of an empty bucket. It is used again, unless there is much in it to remove."""
+        if self.spare_buckets:
+            bucket = self.spare_buckets.pop()
+        else:
+            bucket = f"bucket-{next(_numbers)}"
+            self.client.create_bucket(Bucket=bucket)
+        yield bucket
+        if self._is_emptied(bucket):
+            self.spare_buckets.append(bucket)
+
+    def _is_emptied(self, bucket: str) -> bool:
+        listing = self.client.list_objects_v2(Bucket=bucket, MaxKeys=WORTH_REMOVING)
+        for found in listing.get("Contents", ()):
+            self.client.delete_object(Bucket=bucket, Key=found["Key"])
+        for upload in self.uploads(bucket):
+            self.client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        return not listing["IsTruncated"]
+
+    def uploads(self, bucket: str) -> list[dict[str, Any]]:
+        """Multipart uploads that are neither completed nor aborted."""
+        return list(self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", ()))
+
+    def options(self, bucket: str, /, **options: Any) -> dict[str, Any]:
+        """Options of ``storage_s3`` that keep objects in ``bucket``."""
+        return {
+            "bucket": bucket,
+            "endpoint_url": self.url,
+            "access_key_id": self.access_key_id,
+            "secret_access_key": self.secret_access_key,
+            **options,
+        }
+
+    def tail(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-4000:]
+
+
+@contextmanager
+def running_swift() -> Generator[S3Server, None, None]:
+    """OpenStack Swift, empty."""
+    python = swift_python()
+    directory = Path(tempfile.mkdtemp(prefix="swift-", dir=_roomy_memory()))
+    log = Path(tempfile.gettempdir()) / f"{directory.name}.log"
+    server = Path(__file__).with_name("swift_server.py")
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [python, server, directory], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+        )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        url = process.stdout.readline().decode().strip()
+        assert url, f"Swift did not start:\n{log.read_text()[-4000:]}"
+        yield _server(url, "test:tester", "testing", log)
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.wait(START_TIMEOUT)
+        log.unlink()
+
+
+def _server(url: str, access_key_id: str, secret_access_key: str, log: Path) -> S3Server:
+    client: Any = Session().create_client(
+        "s3",
+        region_name="us-east-1",
+        endpoint_url=url,
+        aws_access_key_id=access_key_id,
+        aws_secret_access_key=secret_access_key,
+    )
+    return S3Server(url, access_key_id, secret_access_key, log, client)
+
+
+def swift_python() -> Path:
+    """The interpreter of Swift's own environment, which is made once: its eventlet must not be in ours."""
+    environment = CACHE / f"swift-{SWIFT}"
+    python = environment / "bin" / "python"
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "swift.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (environment / "complete").exists():
+            shutil.rmtree(environment, ignore_errors=True)
+            _install_swift(environment, python)
+            (environment / "complete").touch()
+    return python
+
+
+def _install_swift(environment: Path, python: Path) -> None:
+    for command in (
+        [sys.executable, "-m", "venv", str(environment)],
+        [str(python), "-m", "pip", "install", "--quiet", f"swift=={SWIFT}"],
+    ):
+        completed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if completed.returncode:
+            missing(f"OpenStack Swift cannot be installed: {completed.stderr[-1000:]}")
+
+
+def missing(component: str) -> NoReturn:
+    """Fail where everything has to be there, skip elsewhere."""
+    if os.environ.get("REQUIRE_REAL"):
+        pytest.fail(component)
+    pytest.skip(component)
+
+
+def _roomy_memory() -> Path | None:
+    """A file system in memory that keeps extended attributes, if there is one with a gigabyte of room."""
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < 4 * 1024**3:
+        return None
+    with tempfile.NamedTemporaryFile(dir=MEMORY) as probe:
+        try:
+            os.setxattr(probe.name, "user.swift", b"")
+        except OSError:
+            return None
+    return MEMORY
