@@ -26,8 +26,8 @@ from artstore.core.spec import ConfigurationError, StorageBackend
 CHECKS: Final = "artstore.core.testing.storage.checks"
 NEEDED: Final = ("pytest", "pytest_asyncio", "pytest_timeout")
 LONGEST_REASON: Final = 300
-PATIENCE: Final = 120
-"""Seconds for one check: a back end that hangs must not hang us."""
+PATIENCE: Final = 600
+"""Seconds for one check: a service that is slow may need minutes for a thousand objects, but not for ever."""
 
 
 class CheckOutcome(BaseModel):

@@ -18,6 +18,7 @@ from artstore.core.testing import (
     StorageOpening,
     UnreliableMediumContract,
 )
+from artstore.core.testing.storage.crash_work import steps
 
 
 class Believer(FaultyStorage):
@@ -120,6 +121,15 @@ async def test_budget_notices_what_is_held_and_what_is_forgotten() -> None:
         await StorageBudgetContract().test_after_many_operations_nothing_is_left_open(memory(Hoarder))
     for task in _FORGOTTEN:
         task.cancel()
+
+
+def test_what_is_done_before_a_kill_is_the_same_every_time_and_of_every_kind() -> None:
+    done = [step for run in range(20) for step in steps(run, 0, has_batches=True)]
+
+    assert done == [step for run in range(20) for step in steps(run, 0, has_batches=True)]
+    assert {len(step) for step in done} == {1, 2}
+    assert any(None in step.values() for step in done)
+    assert all(len(step) == 1 for step in steps(0, 1, has_batches=False))
 
 
 @pytest.mark.parametrize("careless", ["in_place", "hasty"])
