@@ -133,6 +133,7 @@ async def test_they_are_listed_newest_first_and_counted(store: FinalizationsStor
     assert (list(page.items), page.total) == ([begun[2]], 2)
     assert list((await store.list(limit=1, offset=1)).items) == [begun[1]]
     assert (await store.list(file_id=begun[0].file_id)).total == 1
+    await store.begin(wanted(status="completed", next_attempt_at=None))
     assert await store.count_by_status() == {"copying": 2, "completed": 1}
     assert await store.oldest(UNDER_WAY) == NOW
     assert await store.oldest(["failed"]) is None

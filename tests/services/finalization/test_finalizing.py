@@ -2,29 +2,16 @@
 
 import asyncio
 import random
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from tests.services.admin.harness import eventually, sql_in
-from tests.services.finalization.harness import AT_ONCE, FINALIZATIONS, Finalizing, start_finalizing
+from tests.services.finalization.harness import FINALIZATIONS, Finalizing
 from tests.services.ingester.harness import MIB
-from tests.services.roles import Roles
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 BIG = random.Random(1).randbytes(24 * MIB)
-
-
-@pytest.fixture
-async def finalizing(roles: Roles) -> Finalizing:
-    """Sources are removed at once."""
-    return await start_finalizing(roles, admin=AT_ONCE)
-
-
-@pytest.fixture
-async def keeping(roles: Roles) -> Finalizing:
-    """Sources are kept for as long as the default says."""
-    return await start_finalizing(roles)
 
 
 @pytest.mark.parametrize("content", [b"", BIG], ids=["empty", "large"])
@@ -57,40 +44,8 @@ async def test_a_file_moves_to_the_element_that_keeps_it_with_all_that_is_known_
         k: v for k, v in before.items() if k not in changing
     }
     assert after["version"] > before["version"]
-    assert [path.name for path in finalizing.kept("se-edit")] == [f"{before['storage_filename']}.attr.json"]
-
-
-async def test_what_a_newer_release_has_written_is_kept(finalizing: Finalizing) -> None:
-    source, target = finalizing.elements
-    file_id = await finalizing.temporary()
-    await source.stop()
-    (path,) = [path for path in finalizing.kept("se-edit") if path.name.endswith(".attr.json")]
-    unknown = '{"checksum"', '{"a_newer_field":{"kept":true},"checksum"'
-    path.write_text(path.read_text().replace(*unknown))
-    for catalog in (finalizing.roles.data / "storage/se-edit/.artstore").glob("catalog.db*"):
-        catalog.unlink()
-    await source.start()
-
-    said = await finalizing.started(file_id)
-    await finalizing.reaches(said["finalization_id"], "completed")
-
-    after = await finalizing.sidecar(file_id, target)
-    assert after is not None
-    assert after["a_newer_field"] == {"kept": True}
-
-
-async def test_where_no_element_is_for_permanent_files_alone_it_becomes_so_in_place(roles: Roles) -> None:
-    finalizing = await start_finalizing(roles, modes=["edit"])
-    file_id = await finalizing.temporary(b"content")
-
-    answer = await finalizing.finalize(file_id)
-
-    assert answer.status == 200
-    said = answer.json()
-    assert said["status"] == "completed"
-    assert said["source_element_id"] == said["target_element_id"] == "se-edit"
-    after = await finalizing.assert_permanent(file_id, b"content", finalizing.elements[0])
-    assert after["version"] == 2
+    kept = [path.name for path in finalizing.kept("se-edit") if file_id in path.name]
+    assert kept == [f"{before['storage_filename']}.attr.json"]
 
 
 async def test_the_source_stays_for_a_while_and_the_copy_is_what_is_read(keeping: Finalizing) -> None:
@@ -108,13 +63,13 @@ async def test_the_source_stays_for_a_while_and_the_copy_is_what_is_read(keeping
 
 
 async def test_a_request_that_is_repeated_finds_the_same_finalization(keeping: Finalizing) -> None:
-    file_id = await keeping.temporary()
+    file_id, key = await keeping.temporary(), str(uuid4())
 
-    first = await keeping.finalize(file_id, key="k-1")
-    again = await keeping.finalize(file_id, key="k-1")
+    first = await keeping.finalize(file_id, key=key)
+    again = await keeping.finalize(file_id, key=key)
     without = await keeping.finalize(file_id)
     await keeping.reaches(first.json()["finalization_id"], "source_removal_scheduled")
-    later = await keeping.finalize(file_id, key="k-1")
+    later = await keeping.finalize(file_id, key=key)
 
     assert {a.json()["finalization_id"] for a in (first, again, without, later)} == {
         first.json()["finalization_id"]
@@ -123,10 +78,10 @@ async def test_a_request_that_is_repeated_finds_the_same_finalization(keeping: F
 
 
 async def test_a_key_is_good_for_one_file(keeping: Finalizing) -> None:
-    first, second = await keeping.temporary(), await keeping.temporary()
-    await keeping.started(first, key="k-1")
+    first, second, key = await keeping.temporary(), await keeping.temporary(), str(uuid4())
+    await keeping.started(first, key=key)
 
-    answer = await keeping.finalize(second, key="k-1")
+    answer = await keeping.finalize(second, key=key)
 
     assert answer.status == 409
     assert "send a new one" in answer.json()["detail"]
@@ -135,7 +90,7 @@ async def test_a_key_is_good_for_one_file(keeping: Finalizing) -> None:
 async def test_of_simultaneous_requests_for_one_file_one_finalization_comes(keeping: Finalizing) -> None:
     file_id = await keeping.temporary()
 
-    answers = await asyncio.gather(*(keeping.finalize(file_id, key=f"k-{n}") for n in range(10)))
+    answers = await asyncio.gather(*(keeping.finalize(file_id, key=str(uuid4())) for _ in range(10)))
 
     assert {answer.status for answer in answers} <= {200, 202}
     (finalization_id,) = {answer.json()["finalization_id"] for answer in answers}
@@ -177,37 +132,14 @@ async def test_a_file_that_was_finalized_is_told_of_for_ever(finalizing: Finaliz
     assert answer.json() == said
 
 
-async def test_where_it_is_to_stay_may_be_chosen(roles: Roles) -> None:
-    finalizing = await start_finalizing(roles, modes=["edit", "rw"])
+async def test_where_it_is_to_stay_may_be_chosen(finalizing: Finalizing) -> None:
     file_id = await finalizing.temporary(b"content")
 
     answer = await finalizing.finalize(file_id, json={"element_id": "se-edit"})
 
     assert answer.json()["target_element_id"] == "se-edit"
     await finalizing.assert_permanent(file_id, b"content", finalizing.elements[0])
-    assert finalizing.kept("se-rw") == []
-
-
-@pytest.mark.parametrize(
-    ("wanted", "status", "reason"),
-    [
-        ({"element_id": "se-99"}, 400, "there are: se-edit, se-ro, se-rw"),
-        ({"element_id": "se-ro"}, 409, "se-ro is in mode ro, which does not allow create"),
-        ({"element_id": ""}, 400, "element_id"),
-        ({"element": "se-rw"}, 400, "element"),
-        ([], 400, ""),
-    ],
-)
-async def test_a_request_that_makes_no_sense_names_what_to_change(
-    roles: Roles, wanted: Any, status: int, reason: str
-) -> None:
-    finalizing = await start_finalizing(roles, modes=["edit", "ro", "rw"])
-    file_id = await finalizing.temporary()
-
-    answer = await finalizing.finalize(file_id, json=wanted)
-
-    assert answer.status == status, answer
-    assert reason in answer.body.decode()
+    assert await finalizing.sidecar(file_id, finalizing.elements[1]) is None
 
 
 async def test_a_file_or_finalization_that_is_not_there_is_not_found(finalizing: Finalizing) -> None:
@@ -217,26 +149,6 @@ async def test_a_file_or_finalization_that_is_not_there_is_not_found(finalizing:
     finalization = await finalizing.roles.request("GET", url)
 
     assert [unknown.status, malformed.status, finalization.status] == [404, 400, 404]
-
-
-@pytest.mark.parametrize("mode", ["ro", "ar"])
-async def test_an_element_that_keeps_what_it_has_gives_nothing_up(roles: Roles, mode: str) -> None:
-    finalizing = await start_finalizing(roles)
-    source = finalizing.elements[0]
-    file_id = await finalizing.temporary()
-    await source.stop()
-    identity = finalizing.roles.data / "storage/se-edit/element.json"
-    identity.write_text(identity.read_text().replace('"edit"', f'"{mode}"'))
-    await source.start()
-
-    async def is_known() -> bool:
-        url = f"{finalizing.admin.url}/api/v1/storage-elements/se-edit"
-        return bool((await finalizing.roles.request("GET", url)).json()["mode"] == mode)
-
-    await eventually(is_known)
-    answer = await finalizing.finalize(file_id)
-
-    assert answer.problem == "mode-not-allowed"
 
 
 async def test_who_may_only_read_does_not_finalize(finalizing: Finalizing) -> None:
@@ -256,34 +168,6 @@ async def test_who_may_only_read_does_not_finalize(finalizing: Finalizing) -> No
         json={"file_id": file_id, "requested_by": "somebody else"},
     )
     assert direct.status == 403
-
-
-async def test_operators_see_all_that_is_under_way_and_measure_it(keeping: Finalizing) -> None:
-    ids = [await keeping.temporary(b"x" * 1000) for _ in range(3)]
-    for file_id in ids:
-        said = await keeping.started(file_id)
-        await keeping.reaches(said["finalization_id"], "source_removal_scheduled")
-
-    async def listed(query: str) -> Any:
-        url = f"{keeping.admin.url}{FINALIZATIONS}?{query}"
-        return (await keeping.roles.request("GET", url)).json()
-
-    page = await listed("status=source_removal_scheduled&limit=2")
-    assert [item["file_id"] for item in page["items"]] == ids[:0:-1]
-    assert (page["total"], page["has_more"]) == (3, True)
-    assert (await listed(f"file_id={ids[0]}"))["total"] == 1
-    assert (await listed("status=failed"))["total"] == 0
-    metric = keeping.roles.metric
-
-    async def is_shown() -> bool:
-        name, status = "artstore_finalizations_present", "source_removal_scheduled"
-        return await metric(keeping.admin, name, status=status) == 3
-
-    await eventually(is_shown)
-    assert await metric(keeping.admin, "artstore_finalizations_total", outcome="finalized") == 3
-    assert await metric(keeping.admin, "artstore_finalization_bytes_total") == 3000
-    assert await metric(keeping.admin, "artstore_finalization_duration_seconds_count") == 3
-    assert await metric(keeping.admin, "artstore_finalization_oldest_seconds") == 0
 
 
 async def test_the_index_keeps_the_file_when_its_source_goes(finalizing: Finalizing) -> None:

@@ -188,17 +188,19 @@ class FinalizationsStore:
             )
 
     async def count_by_status(self) -> Mapping[str, int]:
-        """How many there are of each status; statuses without any are absent."""
+        """How many of each status something is left to be done for; statuses without any are absent."""
         rows = await self._database.fetch_all(
-            "SELECT status, COUNT(*) AS finalizations FROM finalizations GROUP BY status"
+            "SELECT status, COUNT(*) AS finalizations FROM finalizations"
+            " WHERE next_attempt_at IS NOT NULL GROUP BY status"
         )
         return {text(row, "status"): integer(row, "finalizations") for row in rows}
 
     async def oldest(self, statuses: Sequence[FinalizationStatus]) -> datetime | None:
-        """When the oldest of those in ``statuses`` was asked for."""
+        """When the oldest of those in ``statuses`` was asked for of which something is left to be done."""
         names = ", ".join(f"'{status}'" for status in statuses)
         row = await self._database.fetch_one(
-            f"SELECT MIN(created_at) AS oldest FROM finalizations WHERE status IN ({names})"
+            f"SELECT MIN(created_at) AS oldest FROM finalizations"
+            f" WHERE next_attempt_at IS NOT NULL AND status IN ({names})"
         )
         return None if row is None or row["oldest"] is None else from_microseconds(integer(row, "oldest"))
 

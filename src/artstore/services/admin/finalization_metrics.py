@@ -1,4 +1,4 @@
-"""What is measured of finalizations. Only the process that works on them has these numbers."""
+"""What is measured of finalizations: steps by who takes them, what is there by who works on it."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -27,7 +27,10 @@ class FinalizationMetrics:
         )
         self._outcomes = {outcome: outcomes.labels(outcome) for outcome in get_args(Outcome)}
         present = Gauge(
-            "artstore_finalizations_present", "Finalizations by status.", ["status"], registry=registry
+            "artstore_finalizations_present",
+            "Finalizations of which something is left to be done, by status.",
+            ["status"],
+            registry=registry,
         )
         self._present = {status: present.labels(status) for status in get_args(FinalizationStatus)}
         self.copied = Counter(

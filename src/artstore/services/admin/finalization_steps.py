@@ -171,13 +171,16 @@ class FinalizationSteps:
         return one.with_(status="rolled_back", next_attempt_at=None, completed_at=datetime.now(UTC))
 
     async def _cancel(self, one: Finalization, element_id: str) -> RetentionPolicy | None:
-        """What the file is there now. An element that is not registered any more is not waited for."""
+        """What the file is there now.
+
+        An element that is not registered any more, or lets nothing change any more, is not waited for.
+        """
         if all(element.element_id != element_id for element in await self.elements.list()):
             return None
         try:
             stored = await self._order(one, element_id, "cancel")
         except RemoteError as error:
-            if error.problem.status != _NOT_FOUND:
+            if error.problem.status != _NOT_FOUND and error.remote_code != ModeNotAllowedError.code:
                 raise
             return None
         return stored.attributes.retention.policy
