@@ -62,8 +62,10 @@ async def find_element(archive: Archive, element_id: str | None) -> Element:
 
 
 # The modules of these commands stand on this one.
-from artstore.cli import catalog, catalog_check, element_mode  # noqa: E402
+from artstore.cli import catalog, catalog_check, collection, element_mode  # noqa: E402
 
 app.command()(element_mode.mode)
 app.command()(catalog.rebuild)
 app.command()(catalog_check.check)
+app.command()(collection.gc)
+app.command()(collection.undelete)

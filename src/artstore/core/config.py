@@ -123,6 +123,40 @@ class FixitySettings(Section):
     ] = 60
 
 
+class CollectionSettings(Section):
+    """What a storage element removes by itself, and when."""
+
+    interval: Annotated[
+        float, Field(ge=0, description="Seconds between two runs; 0: only when an operator asks.")
+    ] = 6 * 3600
+    removal_delay: Annotated[
+        float,
+        Field(ge=0, description="Days for which the data of a deleted file are kept, to undelete it."),
+    ] = 0
+    tombstone_retention: Annotated[
+        float,
+        Field(ge=0, description="Days after which the tombstone of a deleted file goes and its id is free."),
+    ] = 90
+    orphan_grace: Annotated[
+        float,
+        Field(ge=0, description="Days for which data must have been seen without a sidecar to be removable."),
+    ] = 7
+    clock_tolerance: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Hours by which the clock may differ from what must have passed; by more, nothing "
+            "is removed until an operator confirms it. Files go so much later than they expire.",
+        ),
+    ] = 24
+    limit_files: Annotated[
+        int, Field(ge=0, description="A run that would remove more is refused, unless the next says more.")
+    ] = 1000
+    limit_percent: Annotated[
+        float, Field(ge=0, le=100, description="The same, in percent of the files of the element.")
+    ] = 5
+
+
 class ElementSettings(RoleSettings):
     """The storage element role."""
 
@@ -160,6 +194,7 @@ class ElementSettings(RoleSettings):
         default=None, description="Thresholds of the capacity status. Default: by mode."
     )
     fixity: FixitySettings = FixitySettings()
+    collection: CollectionSettings = CollectionSettings()
 
 
 class IngesterSettings(RoleSettings):

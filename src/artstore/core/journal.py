@@ -11,7 +11,9 @@ from artstore.core.attributes import FileAttributes
 from artstore.core.modes import Mode
 from artstore.core.spec import UpstreamError
 
-FileOperation = Literal["create", "update", "delete"]
+FileOperation = Literal["create", "update", "delete", "purge"]
+"""``purge``: the tombstone of a deleted file went, too; its id is free again."""
+
 Operation = Literal[FileOperation, "mode"]
 
 

@@ -189,12 +189,13 @@ class ElementServer:
         mode: str = "edit",
         priority: int = 100,
         place: Port | None = None,
+        **element: Any,
     ) -> None:
         self.port = place or Port.free()
         self._settings = Settings.model_validate(
             {
                 "base_directory": data / element_id,
-                "element": {"element_id": element_id, "mode": mode, "priority": priority},
+                "element": {"element_id": element_id, "mode": mode, "priority": priority, **element},
                 "issuer": admin.url,
             }
         )
@@ -210,11 +211,17 @@ class ElementServer:
             yield self
 
     async def put(
-        self, token: str, *, name: str = "report.txt", content: bytes = b"text", **attributes: Any
+        self,
+        token: str,
+        *,
+        name: str = "report.txt",
+        content: bytes = b"text",
+        file_id: str | None = None,
+        **attributes: Any,
     ) -> dict[str, Any]:
         """Store a file, which must succeed; what the element answers."""
         described = UploadAttributes(original_filename=name, **attributes).encode_header()
-        path = f"/api/v1/files/{new_file_id()}/content"
+        path = f"/api/v1/files/{file_id or new_file_id()}/content"
         return await self._change(token, "PUT", path, {ATTRIBUTES_HEADER: described}, data=content)
 
     async def patch(self, token: str, stored: dict[str, Any], **change: object) -> dict[str, Any]:
@@ -225,6 +232,10 @@ class ElementServer:
     async def delete(self, token: str, stored: dict[str, Any]) -> dict[str, Any]:
         """Delete a file that :meth:`put` stored."""
         return await self._change(token, "DELETE", f"/api/v1/files/{stored['attributes']['file_id']}")
+
+    async def collect(self, token: str) -> dict[str, Any]:
+        """Have its garbage collected; the report."""
+        return await self._change(token, "POST", "/api/v1/gc", json={"dry_run": False})
 
     def lose(self, pattern: str) -> None:
         """Take files from the stopped element, and its catalog, which must then be rebuilt."""

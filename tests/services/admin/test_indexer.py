@@ -82,6 +82,26 @@ async def test_changes_and_deletions_on_the_element_follow(
     await eventually(is_tagged)
 
 
+async def test_a_purged_file_is_forgotten_and_its_id_can_be_had_again(
+    admin: AdminClient, start: StartAdmin, tmp_path: Path, port: Port
+) -> None:
+    at_once = {"tombstone_retention": 0}
+    async with ElementServer(tmp_path, port, collection=at_once).running() as element:
+        await admin.request("POST", ELEMENTS, json={"url": element.url})
+        token = await writer(admin)
+        purged = await element.put(token, name="purged.txt", retention_policy="temporary")
+        await element.delete(await admin.token(admin.credentials("admin")), purged)
+        report = await element.collect(await admin.token(admin.credentials("admin")))
+        await element.put(token, name="kept.txt")
+        await wait_for_names(admin, "kept.txt")
+
+        again = await element.put(token, name="again.txt", file_id=purged["attributes"]["file_id"])
+
+        assert report["found"]["tombstone"]["removed"] == 1
+        await wait_for_names(admin, "kept.txt", "again.txt")
+        assert (await admin.get(f"{FILES}/{again['attributes']['file_id']}"))["position"] == "se-01:5"
+
+
 async def test_several_elements_are_followed_and_one_that_is_down_delays_no_other(
     admin: AdminClient, tmp_path: Path, port: Port
 ) -> None:

@@ -6,15 +6,24 @@ from datetime import UTC, datetime, timedelta
 class FakeClock:
     """Stands still until it is told otherwise."""
 
-    def __init__(self) -> None:
-        self._now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    def __init__(self, now: datetime = datetime(2026, 11, 25, 12, tzinfo=UTC)) -> None:
+        self._now = now
         self._uptime = 1000.0
+        self._boot = "boot"
 
     def now(self) -> datetime:
         return self._now
 
     def uptime(self) -> float:
         return self._uptime
+
+    def boot(self) -> str:
+        return self._boot
+
+    def restart(self) -> None:
+        """The machine starts again."""
+        self._boot += "'"
+        self._uptime = 0.0
 
     def advance(self, **amount: float) -> None:
         """Time passes."""

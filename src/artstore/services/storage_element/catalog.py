@@ -92,6 +92,11 @@ class Catalog:
         return self._state.file_count
 
     @property
+    def newest_id(self) -> UUID:
+        """The largest id, of those that grow with time; the id 0 when there is none."""
+        return self._state.newest_id
+
+    @property
     def pending(self) -> Mapping[UUID | None, Intent]:
         """Intents that are not finished, by file; that of the root under ``None``."""
         return self._state.pending

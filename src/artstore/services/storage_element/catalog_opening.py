@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Final
 
 from artstore.core.attribute_fields import format_timestamp
@@ -11,12 +10,12 @@ from artstore.core.logging import get_logger
 from artstore.core.spec import ConfigurationError, Database, StorageBackend, UnavailableError
 from artstore.services.storage_element.catalog import Catalog
 from artstore.services.storage_element.catalog_schema import FORMAT, read_meta, write_meta
+from artstore.services.storage_element.clock import SystemClock
 from artstore.services.storage_element.identity import Identity, RootIdentity
 from artstore.services.storage_element.metrics import ElementMetrics
 from artstore.services.storage_element.rebuild import build_before_serving
 from artstore.services.storage_element.recovery import Recovery
 
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _log: Final = get_logger("element")
 
 
@@ -34,7 +33,7 @@ async def open_catalog(
         ConfigurationError: the catalog is another element's.
     """
     identity = root.now
-    boot = await asyncio.to_thread(_boot_id)
+    boot = await asyncio.to_thread(SystemClock().boot)
     meta = await read_meta(database)
     _check_owner(meta, identity)
     if _is_of_root(meta, identity):
@@ -104,11 +103,3 @@ async def _recover(
     for intent in list(catalog.pending.values()):
         await recovery.settle(intent)
     await catalog.close()
-
-
-def _boot_id() -> str:
-    """What the kernel calls its present run; nothing where it has no name for it."""
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return ""

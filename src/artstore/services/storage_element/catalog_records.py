@@ -12,12 +12,15 @@ from artstore.core.modes import Mode
 from artstore.core.naming import SIDECAR_SUFFIX
 from artstore.core.spec import NotFoundError
 
-IntentOperation = Literal["file_create", "file_update", "file_finalize", "file_delete", "mode_change"]
+IntentOperation = Literal[
+    "file_create", "file_update", "file_finalize", "file_delete", "file_bury", "file_purge", "mode_change"
+]
+"""``file_bury``: a deletion that leaves the data for a while."""
 IntentOutcome = Literal["committed", "rolled_back", "failed"]
 """``failed``: what the operation left cannot be read, so nobody can say how far it came; nothing of it
 is touched."""
 
-_COUNT_CHANGES: Final[dict[FileOperation, int]] = {"create": 1, "update": 0, "delete": -1}
+_COUNT_CHANGES: Final[dict[FileOperation, int]] = {"create": 1, "update": 0, "delete": -1, "purge": 0}
 
 
 @dataclass(frozen=True, slots=True)

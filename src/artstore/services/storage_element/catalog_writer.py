@@ -47,6 +47,7 @@ APPEND: Final = (
     " VALUES (:sequence, :time, :operation, :file_id, :attributes_digest, :mode)"
 )
 
+_REMOVE_FILE: Final = "DELETE FROM catalog_files WHERE file_id = :file_id"
 _PUT_FILE: Final = PUT_FILE.format(table="catalog_files")
 _APPEND: Final = APPEND.format(table="catalog_journal")
 
@@ -156,8 +157,12 @@ class CatalogWriter:
         async with self._database.transaction() as transaction:
             if batch.begun or batch.finished:
                 await transaction.executemany(_LOG, _log_rows(batch, time))
-            if committed:
-                await transaction.executemany(_PUT_FILE, map(file_row, committed))
+            if stored := [file_row(each) for each in committed if each.change.operation != "purge"]:
+                await transaction.executemany(_PUT_FILE, stored)
+            if purged := [each.change for each in committed if each.change.operation == "purge"]:
+                await transaction.executemany(
+                    _REMOVE_FILE, [{"file_id": str(each.file_id)} for each in purged]
+                )
             if entries:
                 await transaction.executemany(_APPEND, entries)
             await self._forget(transaction)

@@ -8,8 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from artstore.core.attribute_fields import CustomAttributes, Description, Moment, Tags
 from artstore.core.attributes import Changes, FileAttributes
+from artstore.core.journal import FileOperation
 from artstore.core.retention import extended, require_at_rest, require_deletable
-from artstore.services.storage_element.catalog_records import Change, Committed, existing
+from artstore.core.spec import CorruptedError, NotFoundError
+from artstore.services.storage_element.catalog_records import Change, Committed, IntentOperation, existing
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.small_objects import READ_LIMIT, put_in_order
 
@@ -57,14 +59,21 @@ async def change_metadata(
         return await replace(element, known, limit=element.settings.max_attributes_size, **changes)
 
 
-async def replace(element: Element, known: Committed, *, limit: int, **changes: Unpack[Changes]) -> Committed:
+async def replace(
+    element: Element,
+    known: Committed,
+    *,
+    limit: int,
+    operation: FileOperation = "update",
+    **changes: Unpack[Changes],
+) -> Committed:
     """Put the next version of a sidecar, at most ``limit`` bytes, in place of the one that is ``known``."""
     attributes = known.attributes.changed(at=element.clock.now(), **changes)
     sidecar = attributes.to_json(limit=limit)
     key = known.change.key
     async with element.recovery.intent("file_update", known.change.file_id, key) as intent:
         await put_in_order(element.storage, {intent.sidecar_key: sidecar})
-        change = Change.of("update", attributes, key=key, sidecar=sidecar)
+        change = Change.of(operation, attributes, key=key, sidecar=sidecar)
         return await element.catalog.record(change, finishes=intent)
 
 
@@ -91,7 +100,7 @@ async def bury(element: Element, known: Committed) -> Committed:
         RetentionActiveError: the file must be kept.
         BeingFinalizedError: it is on its way to become permanent.
     """
-    require_deletable(known.attributes, now=element.clock.now())
+    require_deletable(known.attributes, now=element.time.now())
     return await leave_tombstone(element, known)
 
 
@@ -100,12 +109,35 @@ async def leave_tombstone(element: Element, known: Committed) -> Committed:
     attributes = known.attributes.changed(at=element.clock.now(), status="deleted")
     sidecar = attributes.to_json(limit=READ_LIMIT)
     key = known.change.key
-    async with element.recovery.intent("file_delete", known.change.file_id, key) as intent:
+    keeps_data = element.settings.collection.removal_delay > 0
+    operation: IntentOperation = "file_bury" if keeps_data else "file_delete"
+    async with element.recovery.intent(operation, known.change.file_id, key) as intent:
         await put_in_order(element.storage, {intent.sidecar_key: sidecar})
         change = Change.of("delete", attributes, key=key, sidecar=sidecar)
-        committed = await element.catalog.record(change)
-    await element.recovery.remove_data(intent)
+        committed = await element.catalog.record(change, finishes=intent if keeps_data else None)
+    if not keeps_data:
+        await element.recovery.remove_data(intent)
     return committed
+
+
+async def undelete(element: Element, file_id: UUID) -> Committed:
+    """Bring back a deleted file whose data are still there.
+
+    Raises:
+        ModeNotAllowedError: the element keeps its files, so none is deleted.
+        NotFoundError: there is no such file, it is not deleted, or its data are gone.
+        CorruptedError: its data have another size.
+    """
+    async with element.changing(file_id, "delete") as known:
+        if known is None or not known.is_deleted:
+            raise NotFoundError(f"there is no deleted file {file_id}")
+        try:
+            info = await element.storage.head(known.change.key)
+        except NotFoundError:
+            raise NotFoundError(f"the data of file {file_id} are gone: it cannot be undeleted") from None
+        if info.size != known.attributes.file_size:
+            raise CorruptedError(f"the data of file {file_id} have another size than they had")
+        return await replace(element, known, limit=READ_LIMIT, operation="create", status="active")
 
 
 def _changes(change: MetadataChange, present: FileAttributes) -> Changes:

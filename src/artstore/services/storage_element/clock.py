@@ -1,8 +1,12 @@
 """What time it is: one object for the whole element, which a test may replace."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
@@ -16,6 +20,10 @@ class Clock(Protocol):
         """Seconds since the machine started, those in which it slept included."""
         ...
 
+    def boot(self) -> str:
+        """Names the present run of the machine; nothing where it has no name. Blocks."""
+        ...
+
 
 class SystemClock:
     """The clock of this machine."""
@@ -25,3 +33,8 @@ class SystemClock:
 
     def uptime(self) -> float:
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def boot(self) -> str:
+        with suppress(OSError):
+            return _BOOT_ID.read_text().strip()
+        return ""

@@ -24,6 +24,7 @@ from artstore.services.storage_element.proposals import Proposals
 from artstore.services.storage_element.recovery import Recovery
 from artstore.services.storage_element.restores import Restores
 from artstore.services.storage_element.room import Room
+from artstore.services.storage_element.trusted_time import TrustedTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Element:
     verified: RecentlyVerified
     clock: Clock
     fixity: Fixity
+    time: TrustedTime
 
     @asynccontextmanager
     async def changing(self, file_id: UUID, operation: Operation) -> AsyncGenerator[Committed | None, None]:

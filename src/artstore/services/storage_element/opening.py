@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, Final
 
 from aiohttp import web
@@ -31,6 +32,7 @@ from artstore.services.storage_element.recovery import Recovery
 from artstore.services.storage_element.restores import open_restores
 from artstore.services.storage_element.room import Room
 from artstore.services.storage_element.scrub import scrub
+from artstore.services.storage_element.trusted_time import TrustedTime
 
 UPKEEP_INTERVAL: Final = 5.0
 """Seconds between two looks at the free space and at what was left pending."""
@@ -60,6 +62,7 @@ async def _open_root(app: web.Application, lease: RootLease) -> AsyncGenerator[E
     metrics = ElementMetrics(app[METRICS].registry)
     async with open_catalog(app[CATALOG], storage, root, metrics) as catalog:
         await root.count_start()
+        clock = app.get(CLOCK, SystemClock())
         thresholds = settings.element.capacity or DEFAULT_THRESHOLDS[root.now.mode]
         element = Element(
             root=root,
@@ -78,9 +81,15 @@ async def _open_root(app: web.Application, lease: RootLease) -> AsyncGenerator[E
                 app[CATALOG], element_id=root.now.element_id, keep_days=settings.element.restored_days
             ),
             verified=RecentlyVerified(lifetime=settings.element.fixity.downloads_verified_for),
-            clock=app.get(CLOCK, SystemClock()),
             fixity=await Fixity.open(
                 app[CATALOG], settings.element.fixity, FixityMetrics(app[METRICS].registry)
+            ),
+            clock=clock,
+            time=await TrustedTime.open(
+                app[CATALOG],
+                clock,
+                tolerance=timedelta(hours=settings.element.collection.clock_tolerance),
+                newest_id=catalog.newest_id,
             ),
         )
         await element.look_at_space()

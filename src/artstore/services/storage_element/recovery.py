@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from artstore.services.storage_element.catalog_records import (
 )
 from artstore.services.storage_element.identity import RootIdentity
 from artstore.services.storage_element.metrics import ElementMetrics
+from artstore.services.storage_element.sidecars import Unusable, to_sidecar
 from artstore.services.storage_element.small_objects import READ_LIMIT, read_small
 
 _log: Final = get_logger("element")
@@ -77,7 +79,7 @@ class Recovery:
         try:
             outcome = await self._settle(intent)
         except (CorruptedError, UnsupportedError) as error:
-            # We did not write it: whatever it is, the bytes beside it are not ours to remove.
+            # Missing, or not what we wrote: the bytes beside it are not ours to remove.
             _log.error("sidecar_unreadable", key=intent.key, reason=error.detail)
             outcome = "failed"
         await self._catalog.finish(intent, outcome)
@@ -101,21 +103,44 @@ class Recovery:
         try:
             raw = await read_small(self._storage, intent.sidecar_key)
         except NotFoundError:
-            await self._storage.delete(intent.key)
-            return "rolled_back"
-        attributes = FileAttributes.from_json(raw, limit=READ_LIMIT)
+            return await self._settle_without_sidecar(intent, file_id)
+        attributes = _read(raw, intent)
         change = _unknown(attributes, intent.key, await self._catalog.get(file_id))
         if change is not None:
             await self._catalog.record(change)
-        if attributes.status == "deleted":
+        if attributes.status == "deleted" and intent.operation == "file_delete":
             await self._storage.delete(intent.key)
             return "committed"
         return "rolled_back" if change is None else "committed"
 
+    async def _settle_without_sidecar(self, intent: Intent, file_id: UUID) -> IntentOutcome:
+        """Only what is new has none before its commit, and only what is purged after it.
+
+        Raises:
+            CorruptedError: it was lost: the bytes beside it may be the last there are of the file.
+        """
+        known = await self._catalog.get(file_id)
+        is_known = known is not None and known.change.key == intent.key
+        if intent.operation == "file_purge":
+            if known is not None:
+                await self._catalog.record(replace(known.change, operation="purge"))
+            return "committed"
+        if is_known or intent.operation not in ("file_create", "file_finalize"):
+            raise CorruptedError(f"the sidecar of file {file_id} is missing")
+        await self._storage.delete(intent.key)
+        return "rolled_back"
+
+
+def _read(raw: bytes, intent: Intent) -> FileAttributes:
+    read = to_sidecar(raw, intent.sidecar_key)
+    if isinstance(read, Unusable):
+        raise CorruptedError(read.reason)
+    return read.attributes
+
 
 def _unknown(attributes: FileAttributes, key: str, known: Committed | None) -> Change | None:
     """What the catalog does not know yet; ``None`` when it knows this very sidecar."""
-    operation: FileOperation = "create" if known is None else "update"
+    operation: FileOperation = "create" if known is None or known.is_deleted else "update"
     if attributes.status == "deleted":
         operation = "delete"
     change = Change.of(operation, attributes, key=key, sidecar=attributes.to_json(limit=READ_LIMIT))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from artstore.core.attribute_fields import format_timestamp
 from artstore.core.inspection import (
     CHANGES_FREE,
     PART_FREE,
@@ -26,7 +27,7 @@ from artstore.services.storage_element.catalog_records import Change, Committed
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.evidence import head, is_under_way, look_again, measure
 from artstore.services.storage_element.findings import drop_finding, list_findings
-from artstore.services.storage_element.judgement import judge
+from artstore.services.storage_element.judgement import Evidence, judge
 from artstore.services.storage_element.sidecars import Sidecar
 from artstore.services.storage_element.small_objects import put_in_order
 
@@ -157,6 +158,8 @@ class Repairs:
         row = evidence.row
         if row is None or row.status != "deleted" or row.key != finding.key:
             return "the catalog does not say that it is deleted"
+        if (kept := self._kept_for(evidence)) is not None:
+            return kept
         return lambda: self._element.storage.delete(finding.key)
 
     async def _remove_orphan(self, finding: Finding, file_id: UUID) -> "str | _Act":
@@ -169,6 +172,15 @@ class Repairs:
         if (younger := self._too_young(evidence.data)) is not None:
             return younger
         return lambda: self._element.storage.delete(finding.key)
+
+    def _kept_for(self, evidence: Evidence) -> str | None:
+        """Deleted data may be wanted back for some days."""
+        assert isinstance(evidence.sidecar, Sidecar), "what is deleted has a tombstone"
+        delay = timedelta(days=self._element.settings.collection.removal_delay)
+        until = evidence.sidecar.attributes.updated_at + delay
+        if until <= self._element.time.now():
+            return None
+        return f"it is kept until {format_timestamp(until)}, to undelete it"
 
     def _too_young(self, data: ObjectInfo) -> str | None:
         age = datetime.now(UTC) - data.modified_at

@@ -103,7 +103,7 @@ async def upload_form(request: web.Request) -> web.Response:
 async def put_content(request: web.Request, path: FilePath) -> web.Response:
     """Store the body as a file under an id that the client chose.
 
-    Sending the same again answers 200 and stores nothing; the id of a deleted file is not given again.
+    Sending the same again answers 200 and stores nothing; the id of a tombstone is not given again.
     """
     element = request.app[ELEMENT]
     with element.metrics.measure("upload") as measurement:
@@ -144,7 +144,7 @@ async def patch_file(request: web.Request, path: FilePath, body: MetadataChange)
 
 
 async def delete_file(request: web.Request, path: FilePath) -> web.Response:
-    """Delete a file that need not be kept. Its tombstone stays: the id is not given again."""
+    """Delete a file that need not be kept. As long as its tombstone stays, the id is not given again."""
     element = request.app[ELEMENT]
     with element.metrics.measure("delete"):
         committed = await delete(element, path.file_id, condition=_condition(request))

@@ -190,7 +190,7 @@ def _completed(draft: FileAttributes, data: _Data) -> FileAttributes:
 async def _require_same(upload: Upload, known: Committed) -> int:
     """Read the body to its end to see whether it is what is stored, unless its headers tell; its size.
 
-    A deleted file's id is not given again: whoever holds it must not find other content under it.
+    The id of a tombstone is not given again: whoever holds it must not find other content under it.
     """
     if known.is_deleted:
         raise AlreadyExistsError(f"file {upload.file_id} was deleted: upload under a new id")
