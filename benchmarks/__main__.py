@@ -7,7 +7,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from benchmarks import downloads, large_uploads, memory, rebuild, search, sidecars, small_uploads, tokens
+from benchmarks import (
+    downloads,
+    large_uploads,
+    memory,
+    rebuild,
+    scrub,
+    search,
+    sidecars,
+    small_uploads,
+    tokens,
+)
 from benchmarks.tables import console
 from benchmarks.workplace import Scale, Workplace
 
@@ -18,6 +28,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Workplace], None]]] = {
     "large-uploads": large_uploads.run,
     "downloads": downloads.run,
     "memory": memory.run,
+    "scrub": scrub.run,
     "search": search.run,
     "rebuild": rebuild.run,
 }

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -55,6 +55,16 @@ def hash_and_write(directory: Path, *, size: int, files: int) -> Sample:
     return Sample(rate=files * size / MIB / seconds, cpu=cpu / (files * size / MIB))
 
 
+def read_and_hash(paths: Sequence[Path]) -> Sample:
+    """MiB per second: one thread that reads files, which are not in the page cache, and hashes them."""
+    for path in paths:
+        _evict(path)
+    cpu, started = time.process_time(), time.perf_counter()
+    size = sum(_read_and_hash(path) for path in paths) / MIB
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    return Sample(rate=size / seconds, cpu=cpu / size)
+
+
 def sign(*, key_size: int, seconds: float) -> Sample:
     """RSA signatures per second of one thread, over what a token would be."""
     key = generate_private_key(public_exponent=65537, key_size=key_size)
@@ -101,6 +111,22 @@ def _hash_and_write(path: str, block: bytes, *, blocks: int) -> None:
     os.fsync(descriptor)
     os.close(descriptor)
     os.rename(f"{path}.new", path)
+
+
+def _evict(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
+
+
+def _read_and_hash(path: Path) -> int:
+    """The number of bytes."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb", buffering=0) as file:
+        while chunk := file.read(MIB):
+            digest.update(chunk)
+            size += len(chunk)
+    return size
 
 
 def _sync_directory(path: str) -> None:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,8 @@ class Scale:
     indexed_files: int
     searches: int
     memory_file_size: int
+    scrubbed_files: int
+    scrubbed_size: int
 
     @classmethod
     def full(cls) -> "Scale":
@@ -27,6 +30,8 @@ class Scale:
             indexed_files=100_000,
             searches=100,
             memory_file_size=1024 * MIB,
+            scrubbed_files=5_000,
+            scrubbed_size=800 * MIB,
         )
 
     @classmethod
@@ -39,6 +44,8 @@ class Scale:
             indexed_files=5_000,
             searches=20,
             memory_file_size=256 * MIB,
+            scrubbed_files=1_000,
+            scrubbed_size=200 * MIB,
         )
 
 

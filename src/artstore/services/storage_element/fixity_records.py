@@ -20,6 +20,7 @@ from artstore.core.fixity import (
 from artstore.core.spec import Row
 from artstore.core.stores.rows import Record, StoredTime, from_microseconds, text
 
+SAMPLE_KEY: Final = "fixity-sample"
 SAMPLE_ID: Final = UUID(int=0)
 """Stands for the known-bad sample, which is no file of the archive."""
 

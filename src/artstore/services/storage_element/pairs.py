@@ -6,10 +6,11 @@ from typing import Final
 
 from artstore.core.naming import SIDECAR_SUFFIX
 from artstore.core.spec import ObjectInfo, StorageBackend
+from artstore.services.storage_element.fixity_records import SAMPLE_KEY
 from artstore.services.storage_element.identity import GUIDE_KEY, IDENTITY_KEY
 from artstore.services.storage_element.lease_record import LEASE_KEY
 
-OF_THE_ROOT: Final = frozenset({GUIDE_KEY, IDENTITY_KEY, LEASE_KEY})
+OF_THE_ROOT: Final = frozenset({GUIDE_KEY, IDENTITY_KEY, LEASE_KEY, SAMPLE_KEY})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,9 @@ from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.fixity import microseconds_now
 from artstore.services.storage_element.fixity_evidence import holds, require_storage
 from artstore.services.storage_element.fixity_reading import FixityReader, Pace
-from artstore.services.storage_element.fixity_records import SAMPLE_ID, RunRow, Subject, Verdict
+from artstore.services.storage_element.fixity_records import SAMPLE_ID, SAMPLE_KEY, RunRow, Subject, Verdict
 from artstore.services.storage_element.small_objects import put_small
 
-SAMPLE_KEY: Final = "fixity-sample"
-"""No file of the archive: it has no sidecar."""
 MOST_FILES: Final = 256
 PARTS: Final = 4
 """After so many parts (a second of the budget), or one larger file, what was found is written down."""
@@ -108,8 +106,12 @@ class Scrubber:
         return due[: max(1, sum(size <= self._step_size for size in sizes))]
 
     async def _note(self, run: RunRow, verdicts: Sequence[Verdict]) -> None:
-        certain = [verdict for verdict in verdicts if await holds(self._element, verdict)]
-        self._doubtful |= {each.subject.file_id for each in verdicts if each not in certain}
+        certain = list[Verdict]()
+        for verdict in verdicts:
+            if await holds(self._element, verdict):
+                certain.append(verdict)
+            else:
+                self._doubtful.add(verdict.subject.file_id)
         await self._fixity.note(certain, run=run)
         self._fixity.metrics.show_oldest(await self._fixity.store.oldest())
 
