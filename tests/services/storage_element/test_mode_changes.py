@@ -1,15 +1,18 @@
 """Changing the mode of a running element: in two steps, durably, and never under an operation's feet."""
 
 import asyncio
+import io
 import json
 from typing import Any
 
 import pytest
 import structlog
+from aiohttp import FormData
 
+from artstore.core.http.openapi import openapi_path
 from artstore.core.ids import new_file_id
 from artstore.core.modes import MODE_TABLE, MODES, OPERATIONS, Mode, allowed_operations
-from artstore.services.storage_element import opening, proposals
+from artstore.services.storage_element import ROLE, opening, proposals
 from tests.services.storage_element.faulty_storage import Faults, down, no_fault
 from tests.services.storage_element.harness import (
     MINT,
@@ -25,7 +28,7 @@ from tests.services.storage_element.harness import (
 from tests.services.storage_element.modes import ask, change_mode, confirm, validated
 
 WRITE_ONCE = {"mode": "rw"}
-FILE_ID = "01920000-0000-7000-8000-000000000001"
+FILE = "/api/v1/files/{file_id}"
 
 
 async def mode_of(element: ElementClient) -> str:
@@ -67,6 +70,46 @@ async def test_each_mode_allows_what_the_table_says_and_names_itself_when_it_ref
                 assert (answer.status, answer.problem) == (409, "mode-not-allowed")
                 assert f"mode {mode}, which does not allow {operation}" in answer.json()["detail"]
         assert (await element.get("/api/v1/info"))["allowed_operations"] == list(allowed_operations(mode))
+
+
+BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("PATCH", FILE): {"json": {"tags": ["new"]}},
+    ("POST", f"{FILE}/holds"): {"json": {"reason": "a case"}},
+}
+
+
+@pytest.mark.parametrize("mode", ["rw", "ro", "ar"])
+async def test_every_door_that_a_mode_closes_is_closed(start: StartElement, mode: Mode) -> None:
+    closed = [
+        (each.method, openapi_path(each.path), each.allowed_as)
+        for each in ROLE.operations
+        if each.allowed_as not in (None, *allowed_operations(mode))
+        and not (each.allowed_as == "read" and MODE_TABLE[mode].reads_restored)
+    ]
+    async with start(element=WRITE_ONCE) as element:
+        stored = await element.stored(b"data")
+        await bring_to(element, mode)
+
+        for method, path, operation in closed:
+            url = path.format(file_id=stored["file_id"], hold_id="case-1")
+            answer = await knock(element, method, url, BODIES.get((method, path), {}))
+
+            assert (answer.status, answer.problem) == (409, "mode-not-allowed"), (method, path)
+            assert f"mode {mode}, which does not allow {operation}" in answer.json()["detail"]
+
+        assert len(closed) >= {"rw": 1, "ro": 6, "ar": 6}[mode]
+        assert await element.get(f"/api/v1/files/{stored['file_id']}") == stored
+
+
+async def knock(element: ElementClient, method: str, url: str, body: dict[str, Any]) -> Answer:
+    """Any request; one that uploads, in the way that its URL tells."""
+    if method == "PUT":
+        return await element.put(b"new")
+    if url.endswith("/upload"):
+        form = FormData()
+        form.add_field("file", io.BytesIO(b"new"), filename="new.txt")
+        return await element.request(method, url, data=form)
+    return await element.request(method, url, **body)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -226,4 +226,4 @@ def test_an_element_does_what_the_model_says() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_an_element_does_what_the_model_says_for_long() -> None:
-    explore(examples=200, steps=60)
+    explore(examples=60, steps=50)

@@ -98,6 +98,7 @@ FIXITY_OPERATIONS: Final = (
         "/api/v1/files/{file_id}/fixity",
         get_file_fixity,
         scope="storage:read",
+        allowed_as="read_metadata",
         problems=(NotFoundError,),
     ),
 )

@@ -12,7 +12,6 @@ from artstore.core.spec import (
     AlreadyExistsError,
     ForbiddenError,
     InsufficientStorageError,
-    ModeNotAllowedError,
     NotFoundError,
 )
 from artstore.services.storage_element import answers
@@ -62,7 +61,7 @@ async def delete_hold(request: web.Request, path: HoldPath) -> web.Response:
 _HOLDS: Final = "/api/v1/files/{file_id}/holds"
 _STORED: Final = {JSON: StoredFile}
 _POSITION: Final = {POSITION_HEADER: "Where the change is in the journal: `element:sequence`."}
-_PROBLEMS: Final = (InsufficientStorageError, ModeNotAllowedError, NotFoundError)
+_PROBLEMS: Final = (InsufficientStorageError, NotFoundError)
 
 HOLD_OPERATIONS: Final = (
     Operation(
@@ -70,6 +69,7 @@ HOLD_OPERATIONS: Final = (
         _HOLDS,
         post_hold,
         scope="storage:admin",
+        allowed_as="update",
         problems=(*_PROBLEMS, AlreadyExistsError, ForbiddenError),
         answers={
             201: Answer("Held.", _STORED, _POSITION),
@@ -77,12 +77,20 @@ HOLD_OPERATIONS: Final = (
         },
         request_headers={DELEGATION_HEADER: "Who holds it, JSON as base64url; needs `uploads:delegate`."},
     ),
-    Operation("GET", _HOLDS, list_holds, scope="storage:read", problems=(NotFoundError,)),
+    Operation(
+        "GET",
+        _HOLDS,
+        list_holds,
+        scope="storage:read",
+        allowed_as="read_metadata",
+        problems=(NotFoundError,),
+    ),
     Operation(
         "DELETE",
         f"{_HOLDS}/{{hold_id}}",
         delete_hold,
         scope="storage:admin",
+        allowed_as="update",
         problems=_PROBLEMS,
         answers={200: Answer("Released.", _STORED, _POSITION)},
     ),
