@@ -48,7 +48,7 @@ def drill(cluster: Cluster, *options: str, check: bool = True) -> "subprocess.Co
 
 def expected_digest(root: Path) -> str:
     """Computed from the storage, without ArtStore: what the drill says it is."""
-    lines = []
+    lines: list[str] = []
     for sidecar in root.rglob("*.attr.json"):
         raw = sidecar.read_bytes()
         lines.append(f"{json.loads(raw)['file_id']} {hashlib.sha256(raw).hexdigest()}\n")
