@@ -10,7 +10,7 @@ import pytest
 from artstore.core.attributes import FileAttributes, Retention
 from artstore.core.spec import CorruptedError
 
-CORPUS = sorted((Path(__file__).parent / "attributes_v1").glob("*.attr.json"))
+CORPUS = sorted((Path(__file__).parents[1] / "corpora" / "attr_v1").glob("*.attr.json"))
 FULL = next(path for path in CORPUS if path.name == "full.attr.json")
 
 

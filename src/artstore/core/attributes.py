@@ -1,6 +1,8 @@
 """The sidecar ``attr.json``: everything that is known of a file, stored beside its bytes."""
 
 import hashlib
+import json
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self, TypedDict, Unpack, cast
@@ -149,6 +151,20 @@ class FileAttributes(_Preserving):
             faults = "; ".join(f"{path}: {message}" for path, message in describe(error))
             raise CorruptedError(f"the sidecar breaks a rule: {faults}") from None
 
+    @classmethod
+    def from_storage(cls, raw: bytes, *, limit: int = MAX_SIDECAR_SIZE) -> tuple[Self, bytes]:
+        """What :meth:`from_json` reads, and the canonical form of it.
+
+        Raises:
+            CorruptedError: as there, or a name is in one object twice: readers differ in which they take.
+            UnsupportedError: it was written for another major version.
+        """
+        attributes = cls.from_json(raw, limit=limit)
+        canonical = attributes._canonical()
+        if canonical != raw:  # what is canonical has no name twice, and this takes longer than all before
+            json.loads(raw, object_pairs_hook=_unique)
+        return attributes, canonical
+
     def to_json(self, *, limit: int = MAX_SIDECAR_SIZE) -> bytes:
         """The canonical form (RFC 8785): equal attributes give equal bytes.
 
@@ -225,6 +241,14 @@ def _parse(raw: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise CorruptedError("the sidecar is not a JSON object")
     return cast("dict[str, Any]", document)
+
+
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(members)
+    if len(unique) < len(members):
+        name, _ = Counter(name for name, _ in members).most_common(1)[0]
+        raise CorruptedError(f"the sidecar breaks a rule: {ascii(name)[:100]} is there twice in one object")
+    return unique
 
 
 def _major_version(document: Mapping[str, Any]) -> str:

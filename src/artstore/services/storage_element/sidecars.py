@@ -119,12 +119,11 @@ def to_sidecar(raw: bytes, key: str) -> Sidecar | Unusable:
     Raises:
         ArtStoreError: it cannot be read.
     """
-    attributes = FileAttributes.from_json(raw, limit=READ_LIMIT)
+    attributes, sidecar = FileAttributes.from_storage(raw, limit=READ_LIMIT)
     data_key = key.removesuffix(SIDECAR_SUFFIX)
     if (other := _named_otherwise(attributes, data_key)) is not None:
         return Unusable(key, "foreign", f"it is of file {attributes.file_id}, beside data of {other}")
     operation: FileOperation = "delete" if attributes.status == "deleted" else "create"
-    sidecar = attributes.to_json(limit=READ_LIMIT)
     return Sidecar(attributes, Change.of(operation, attributes, key=data_key, sidecar=sidecar))
 
 
