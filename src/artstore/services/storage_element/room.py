@@ -1,5 +1,6 @@
 """Room for files: what is free, what uploads under way will need, and when to refuse."""
 
+import asyncio
 from types import TracebackType
 from typing import Final, Self
 
@@ -10,6 +11,9 @@ from artstore.core.spec import InsufficientStorageError, StorageBackend, Usage
 
 STEP: Final = MIB
 """Bytes reserved at a time for a body that does not say its length."""
+
+ON_THE_WAY: Final = 4 * MIB
+"""Bytes of one upload that a storage may hold in memory: it has no room taken for them yet."""
 
 OVERHEAD: Final = 16 * KIB
 """Bytes reserved for a sidecar and the blocks that its file and the data do not fill."""
@@ -24,12 +28,17 @@ class Room:
         self._usage = Usage(used=None)
         self._reserved = 0
         self._written = 0
+        self._reservations: set[Reservation] = set()
+        self._looking = asyncio.Lock()
 
     async def refresh(self) -> Capacity:
-        """Look at the storage."""
-        self._usage = await self._storage.usage()
-        self._written = 0
-        return self.capacity()
+        """Look at the storage. It does not show what uploads have only just given to it."""
+        async with self._looking:
+            seen = self._written
+            on_the_way = sum(min(each.written, ON_THE_WAY) for each in self._reservations)
+            self._usage = await self._storage.usage()
+            self._written += on_the_way - seen
+            return self.capacity()
 
     def capacity(self) -> Capacity:
         """What the element says of its space."""
@@ -50,6 +59,15 @@ class Room:
         self.take(wanted)
         return Reservation(self, wanted)
 
+    def open(self, reservation: "Reservation") -> None:
+        """From now on it counts what an upload writes."""
+        self._reservations.add(reservation)
+
+    def close(self, reservation: "Reservation") -> None:
+        """What is left of it is void."""
+        self._reservations.discard(reservation)
+        self._reserved -= reservation.left
+
     def take(self, size: int) -> None:
         """Promise ``size`` bytes.
 
@@ -62,10 +80,6 @@ class Room:
                 f"{self._promised} of them promised to other uploads, and some are kept free"
             )
         self._reserved += size
-
-    def give_back(self, size: int) -> None:
-        """The promise of ``size`` bytes is void."""
-        self._reserved -= size
 
     def write(self, size: int) -> None:
         """``size`` promised bytes went to the storage."""
@@ -92,16 +106,18 @@ class Reservation:
     """Room that is promised to one upload, until the context ends."""
 
     def __init__(self, room: Room, size: int) -> None:
+        self.left = size
+        self.written = 0
         self._room = room
-        self._left = size
 
     def __enter__(self) -> Self:
+        self._room.open(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._room.give_back(self._left)
+        self._room.close(self)
 
     def use(self, size: int) -> None:
         """``size`` bytes go to the storage now; more than was promised is promised first.
@@ -109,9 +125,10 @@ class Reservation:
         Raises:
             InsufficientStorageError: there is no more room.
         """
-        if size > self._left:
-            more = size - self._left + STEP
+        if size > self.left:
+            more = size - self.left + STEP
             self._room.take(more)
-            self._left += more
+            self.left += more
         self._room.write(size)
-        self._left -= size
+        self.left -= size
+        self.written += size
