@@ -173,6 +173,12 @@ class ElementSettings(RoleSettings):
         Field(description="Mode of a new root; later the root knows it, and another one here is warned of."),
     ] = "edit"
     priority: Annotated[int, Field(ge=0, description="Lower is filled first.")] = 100
+    require_root: Annotated[
+        bool,
+        Field(
+            description="Never make a new root where there is none: a medium that is not mounted looks so."
+        ),
+    ] = False
     max_file_size: Annotated[int, Field(ge=1, description="Largest file, in bytes.")] = 1024 * GIB
     max_attributes_size: Annotated[
         int, Field(ge=4 * KIB, le=MIB, description="Largest sidecar, in bytes.")

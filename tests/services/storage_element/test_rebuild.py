@@ -253,13 +253,15 @@ async def test_a_rebuild_that_was_interrupted_begins_again(start: StartElement, 
         assert (await element.get("/api/v1/files"))["items"] == files
 
 
-async def test_the_catalog_of_a_root_that_was_emptied_is_not_believed(
+async def test_a_catalog_of_another_root_of_the_element_is_not_believed(
     start: StartElement, tmp_path: Path
 ) -> None:
     catalog = {"type": "sqlite", "path": str(tmp_path / "catalog.db")}
     async with start(catalog=catalog) as element:
         await filled(element)
     shutil.rmtree(tmp_path / "storage")
+    async with start():
+        pass
 
     async with start(catalog=catalog) as element:
         assert await element.file_ids() == []

@@ -145,3 +145,25 @@ async def test_however_little_is_free_what_is_acknowledged_is_whole(
 def _leave(filler: Path, free: int) -> None:
     with filler.open("r+b") as file:
         file.truncate(max(filler.stat().st_size - free, 0))
+
+
+async def test_what_is_kept_free_is_room_enough_to_delete_and_to_describe(start: StartElement) -> None:
+    """Uploads are refused long before the disk is full, so that the sidecars of changes still fit."""
+    disks: list[SlowDisk] = []
+
+    def wrap(storage: StorageBackend) -> StorageBackend:
+        disks.append(SlowDisk(storage))
+        return disks[0]
+
+    half = {name: {"fraction": 0.5, "size": 10**18} for name in ("warning", "critical", "full")}
+    async with start(wrap=wrap, element={"capacity": half}) as element:
+        stored = await element.stored(b"data", **TEMPORARY)
+        url = f"/api/v1/files/{stored['file_id']}"
+        disks[0].used = disks[0].total * 2 // 3
+        assert (await element.get("/api/v1/capacity"))["status"] == "full"
+
+        refused = await element.put(b"more")
+        changed = await element.request("PATCH", url, json={"tags": ["new"]})
+        deleted = await element.request("DELETE", url)
+
+        assert (refused.status, changed.status, deleted.status) == (507, 200, 200)

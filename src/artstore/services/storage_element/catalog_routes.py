@@ -14,7 +14,7 @@ from artstore.core.inspection import (
     RepairReport,
     RepairRequest,
 )
-from artstore.core.spec import ModeNotAllowedError
+from artstore.core.spec import ModeNotAllowedError, UnavailableError
 from artstore.services.storage_element.catalog_care import CatalogCare
 from artstore.services.storage_element.repairs import Repairs
 
@@ -80,11 +80,17 @@ _CONSISTENCY: Final = "/api/v1/catalog/consistency"
 _ADMIN: Final = "storage:admin"
 
 CATALOG_OPERATIONS: Final = (
-    Operation("POST", _REBUILD, start_rebuild, scope=_ADMIN, status=202),
+    Operation("POST", _REBUILD, start_rebuild, scope=_ADMIN, status=202, problems=(UnavailableError,)),
     Operation("GET", _REBUILD, rebuild_status, scope=_ADMIN),
     Operation("DELETE", _REBUILD, cancel_rebuild, scope=_ADMIN),
     Operation("POST", _CONSISTENCY, start_check, scope=_ADMIN, status=202),
     Operation("GET", _CONSISTENCY, consistency, scope=_ADMIN),
     Operation("DELETE", _CONSISTENCY, cancel_check, scope=_ADMIN),
-    Operation("POST", f"{_CONSISTENCY}/repair", repair, scope=_ADMIN, problems=(ModeNotAllowedError,)),
+    Operation(
+        "POST",
+        f"{_CONSISTENCY}/repair",
+        repair,
+        scope=_ADMIN,
+        problems=(ModeNotAllowedError, UnavailableError),
+    ),
 )

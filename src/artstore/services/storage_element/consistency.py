@@ -91,9 +91,12 @@ class Check:
         Raises:
             UnavailableError: the storage or the database does not answer.
         """
+        root = self._element.root
+        await root.require_present()
         if self._progress.last_row is None:
             await self._look_through_storage()
         await self._look_through_rows()
+        await root.require_present()
         await self.end("done")
         _log.info("consistency_checked", objects=self.status.objects, **dict(self.status.totals))
 
@@ -106,10 +109,13 @@ class Check:
             "finished_at": datetime.now(UTC),
         }
         self._progress = self._progress.model_copy(update={"status": self._timed(update)})
-        self._report(self.status)
-        async with self._database.transaction() as transaction:
-            await forget_seen(transaction)
-            await save_work(transaction, NAME, self._progress)
+        try:
+            async with self._database.transaction() as transaction:
+                await forget_seen(transaction)
+                await save_work(transaction, NAME, self._progress)
+        finally:
+            # Told last: who learns that it has ended may begin the next one.
+            self._report(self.status)
 
     async def _look_through_storage(self) -> None:
         storage = self._element.storage

@@ -12,10 +12,13 @@ from artstore.core.modes import Mode
 from artstore.core.spec import (
     ConfigurationError,
     CorruptedError,
+    Database,
     InsufficientStorageError,
     NotFoundError,
     StorageBackend,
+    UnavailableError,
 )
+from artstore.services.storage_element.catalog_schema import read_meta
 from artstore.services.storage_element.guide import GUIDE
 from artstore.services.storage_element.small_objects import put_small, read_small
 
@@ -23,6 +26,7 @@ IDENTITY_KEY: Final = "element.json"
 GUIDE_KEY: Final = "ARTSTORE.md"
 FORMAT_VERSION: Final = 1
 _MODE_HINT: Final = "the root knows its mode: `artstore element mode` changes it, the configuration does not"
+_GONE: Final = f"the storage has not the {IDENTITY_KEY} that was there at start: is its medium still mounted?"
 _log = get_logger("element")
 
 
@@ -65,6 +69,27 @@ async def open_identity(storage: StorageBackend, settings: ElementSettings) -> I
     if "mode" in settings.model_fields_set and settings.mode != identity.mode:
         _log.warning("configured_mode_ignored", configured=settings.mode, mode=identity.mode, hint=_MODE_HINT)
     return identity
+
+
+async def require_known_root(storage: StorageBackend, catalog: Database, settings: ElementSettings) -> None:
+    """Refuse a storage without a root where there must be one: a medium that is not mounted looks empty.
+
+    Raises:
+        ConfigurationError: as :func:`open_identity`, or there is no root, and it is required or known.
+    """
+    if await read_identity(storage, settings) is not None:
+        return
+    if settings.require_root:
+        raise ConfigurationError(
+            f"the storage root has no {IDENTITY_KEY}: mount its medium, or to begin a new root unset "
+            f"require_root in [element]"
+        )
+    if (await read_meta(catalog)).get("element_id") == settings.element_id:
+        raise ConfigurationError(
+            f"the storage root has no {IDENTITY_KEY}, but the catalog knows the files of element "
+            f"{settings.element_id}: mount its medium or restore that file, or delete the catalog to begin a "
+            f"new root"
+        )
 
 
 async def read_identity(storage: StorageBackend, settings: ElementSettings) -> Identity | None:
@@ -124,6 +149,19 @@ class RootIdentity:
         except (ConfigurationError, NotFoundError) as error:
             raise CorruptedError(f"the identity of the root cannot be read: {error}") from error
         return self._now
+
+    async def require_present(self) -> None:
+        """Make sure that the storage still has this root, before conclusions are drawn from what it lacks.
+
+        Raises:
+            UnavailableError: it has none, or another: a medium may no longer be mounted.
+        """
+        try:
+            identity = _parse(await read_small(self._storage, IDENTITY_KEY))
+        except (ConfigurationError, NotFoundError) as error:
+            raise UnavailableError(_GONE) from error
+        if identity.created_at != self._now.created_at or identity.element_id != self._now.element_id:
+            raise UnavailableError(_GONE)
 
     async def _replace(self, identity: Identity) -> None:
         await _put(self._storage, identity)

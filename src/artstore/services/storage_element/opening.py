@@ -22,7 +22,7 @@ from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.fencing import FencedDatabase, FencedStorage
 from artstore.services.storage_element.fixity import Fixity
 from artstore.services.storage_element.fixity_metrics import FixityMetrics
-from artstore.services.storage_element.identity import RootIdentity, open_identity
+from artstore.services.storage_element.identity import RootIdentity, open_identity, require_known_root
 from artstore.services.storage_element.keys import CLOCK
 from artstore.services.storage_element.lease import RootLease, hold_root
 from artstore.services.storage_element.locks import FileLocks
@@ -48,6 +48,7 @@ async def open_element(app: web.Application) -> AsyncGenerator[Element, None]:
     """
     settings, storage = app[SETTINGS], app[STORAGE]
     _require_abilities(storage, settings)
+    await require_known_root(storage, app[CATALOG], settings.element)
     async with hold_root(storage, settings.element) as lease:
         # From here on, whoever asks the application for them gets no others.
         app[STORAGE], app[CATALOG] = FencedStorage(storage, lease), FencedDatabase(app[CATALOG], lease)

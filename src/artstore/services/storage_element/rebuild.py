@@ -149,10 +149,13 @@ class Rebuild:
         """Nothing of it is kept but the status."""
         status = _ended(self._timed(self.status), state).model_copy(update={"reason": reason})
         self._progress = self._progress.model_copy(update={"status": status})
-        self._report(status)
-        async with self._database.transaction() as transaction:
-            await drop_next(transaction)
-            await save_work(transaction, NAME, self._progress)
+        try:
+            async with self._database.transaction() as transaction:
+                await drop_next(transaction)
+                await save_work(transaction, NAME, self._progress)
+        finally:
+            # Told last: who learns that it has ended may begin the next one.
+            self._report(status)
 
     def tell(self) -> None:
         """Tell how it ended."""

@@ -48,6 +48,7 @@ class Rebuilder:
         """Begin, unless one is under way."""
         async with self._work.turn:
             if not self._work.is_busy:
+                await self._element.root.require_present()
                 catalog = self._element.catalog
                 last = catalog.last_sequence
                 rebuild = await Rebuild.begin(
@@ -74,6 +75,7 @@ class Rebuilder:
     async def _finish(self, rebuild: Rebuild) -> None:
         try:
             await rebuild.read()
+            await self._element.root.require_present()
             await self._switch(rebuild)
         except ArtStoreError as error:
             _log.error("catalog_rebuild_failed", reason=error.detail)

@@ -55,6 +55,7 @@ class Repairs:
         limit = self._request.limit
         findings = await list_findings(self._database, kinds, limit=limit + 1)
         has_more = len(findings) > limit
+        await self._element.root.require_present()
         if not self._request.dry_run:
             await self._require_few(len(findings))
         repairs = [await self._repair(finding, *actions[finding.kind]) for finding in findings[:limit]]
