@@ -13,6 +13,7 @@ from aiohttp import FormData
 from artstore.core.attributes import FileAttributes, Retention
 from artstore.core.ids import new_file_id
 from artstore.core.naming import storage_name
+from tests.services.storage_element.clocks import FakeClock
 from tests.services.storage_element.harness import (
     MINT,
     Answer,
@@ -21,6 +22,7 @@ from tests.services.storage_element.harness import (
     lose_catalog,
     sha256,
 )
+from tests.services.storage_element.test_collection import QUIET, collect, removed
 
 CONTENT = b"content" * 20_000
 
@@ -209,6 +211,40 @@ async def test_a_held_source_is_not_removed(element: ElementClient, finalization
 
     assert kept.problem == "retention-active"
     assert removed.status == 200
+
+
+@pytest.mark.parametrize("end", ["finish", "cancel"])
+async def test_a_file_that_expires_while_it_is_finalized_stays(
+    start: StartElement, finalization: str, end: str
+) -> None:
+    clock = FakeClock()
+    async with start(clock=clock, element={"collection": QUIET}) as element:
+        file_id = (await element.stored(retention_policy="temporary", ttl_days=1))["file_id"]
+        await taken(element, file_id, "begin", finalization)
+        clock.advance(days=3)
+
+        kept = await collect(element)
+        await taken(element, file_id, end, finalization)
+        clock.advance(days=30)
+        afterwards = await collect(element)
+
+        assert removed(kept) == {}
+        assert removed(afterwards) == ({} if end == "finish" else {"expired": 1})
+        assert await element.file_ids() == ([file_id] if end == "finish" else [])
+
+
+async def test_data_that_are_elsewhere_are_not_kept_to_be_undeleted(
+    start: StartElement, elsewhere: dict[str, Any], finalization: str
+) -> None:
+    async with start(element={"collection": {**QUIET, "removal_delay": 1}}) as element:
+        source = (await element.stored(CONTENT, retention_policy="temporary"))["file_id"]
+        marked = await taken(element, source, "begin", finalization)
+        await put_copy(element, copy_of(elsewhere, finalization=finalization))
+
+        await taken(element, source, "remove", finalization, version=marked["version"])
+        await taken(element, elsewhere["file_id"], "cancel", finalization)
+
+        assert all(path.name.endswith(".attr.json") for path in await element.placed_files())
 
 
 @pytest.mark.parametrize("mode", ["ro", "ar"])

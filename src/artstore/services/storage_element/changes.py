@@ -52,7 +52,7 @@ async def change_metadata(
         known = existing(known, file_id)
         present = known.attributes
         condition(present)
-        require_at_rest(present, now=element.clock.now())
+        require_at_rest(present, now=element.time.now())
         changes = _changes(change, present)
         if not changes:
             return known
@@ -101,15 +101,15 @@ async def bury(element: Element, known: Committed) -> Committed:
         BeingFinalizedError: it is on its way to become permanent.
     """
     require_deletable(known.attributes, now=element.time.now())
-    return await leave_tombstone(element, known)
+    keeps_data = element.settings.collection.removal_delay > 0
+    return await leave_tombstone(element, known, keeps_data=keeps_data)
 
 
-async def leave_tombstone(element: Element, known: Committed) -> Committed:
-    """Delete a file of which it is known that it may be deleted."""
+async def leave_tombstone(element: Element, known: Committed, *, keeps_data: bool = False) -> Committed:
+    """Delete a file of which it is known that it may be deleted; ``keeps_data`` to undelete it."""
     attributes = known.attributes.changed(at=element.clock.now(), status="deleted")
     sidecar = attributes.to_json(limit=READ_LIMIT)
     key = known.change.key
-    keeps_data = element.settings.collection.removal_delay > 0
     operation: IntentOperation = "file_bury" if keeps_data else "file_delete"
     async with element.recovery.intent(operation, known.change.file_id, key) as intent:
         await put_in_order(element.storage, {intent.sidecar_key: sidecar})

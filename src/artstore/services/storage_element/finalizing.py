@@ -38,7 +38,7 @@ async def _begin(element: Element, known: Committed, order: StepOrder) -> Commit
     attributes = known.attributes
     if attributes.retention.policy == "permanent":
         raise PreconditionFailedError(f"file {attributes.file_id} is permanent already")
-    now = element.clock.now()
+    now = element.time.now()
     if is_being_finalized(attributes, now=now) and _is_of(attributes.retention, order):
         return known
     until = order.until or now + DEFAULT_PROTECTION
@@ -50,8 +50,7 @@ async def _finish(element: Element, known: Committed, order: StepOrder) -> Commi
     retention = known.attributes.retention
     if retention.policy == "permanent" and known.attributes.version >= (order.version or 0):
         return known
-    now = element.clock.now()
-    if is_being_finalized(known.attributes, now=now) and not _is_of(retention, order):
+    if is_being_finalized(known.attributes, now=element.time.now()) and not _is_of(retention, order):
         raise PreconditionFailedError(
             f"file {known.change.file_id} is being made permanent by another finalization"
         )
@@ -61,7 +60,7 @@ async def _finish(element: Element, known: Committed, order: StepOrder) -> Commi
         version=order.version,
         policy="permanent",
         expires_at=None,
-        finalized_at=retention.finalized_at or now,
+        finalized_at=retention.finalized_at or element.clock.now(),
         finalization=None,
     )
 
@@ -78,7 +77,7 @@ async def _cancel(element: Element, known: Committed, order: StepOrder) -> Commi
 
 async def _remove(element: Element, known: Committed, order: StepOrder) -> Committed:
     """While a file is marked, nothing of it changes but holds."""
-    attributes, now = known.attributes, element.clock.now()
+    attributes, now = known.attributes, element.time.now()
     is_as_copied = attributes.version == order.version or is_being_finalized(attributes, now=now)
     if not is_as_copied or not _is_of(attributes.retention, order):
         raise PreconditionFailedError(
