@@ -1,5 +1,5 @@
 # One command per need. Each does its own set-up, in .venv, on a machine with Python >= 3.11.
-.PHONY: up test slow check bench format clean
+.PHONY: up test slow full check bench format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,6 +20,9 @@ test: $(VENV)/.test ## the whole suite
 
 slow: $(VENV)/.test ## the long sweeps, which the suite samples
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+full: $(VENV)/.test ## what needs Debian packages: Ceph
+	REQUIRE_REAL=1 $(BIN)/python -m pytest -m full $(ARGS)
 
 check: $(VENV)/.check ## format, lint, types, layers
 	$(BIN)/ruff format --check

@@ -12,6 +12,7 @@ from benchmarks import (
     large_uploads,
     memory,
     rebuild,
+    s3,
     scrub,
     search,
     sidecars,
@@ -31,6 +32,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Workplace], None]]] = {
     "scrub": scrub.run,
     "search": search.run,
     "rebuild": rebuild.run,
+    "s3": s3.run,
 }
 
 

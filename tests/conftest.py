@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from tests.s3.ceph import running_ceph
 from tests.s3.servers import S3Server, running_swift
 
 
@@ -24,4 +25,11 @@ def blockbuster() -> Iterator[BlockBuster]:
 def swift() -> Iterator[S3Server]:
     """OpenStack Swift, which speaks S3; each test takes a bucket of its own."""
     with running_swift() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ceph() -> Iterator[S3Server]:
+    """Ceph's object gateway; for tests with the marker ``full``."""
+    with running_ceph() as server:
         yield server

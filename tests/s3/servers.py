@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -56,6 +57,11 @@ class S3Server:
             self.client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
         return not listing["IsTruncated"]
 
+    def names(self, bucket: str, prefix: str = "") -> list[str]:
+        """Of the first thousand objects."""
+        listing = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix)
+        return [found["Key"] for found in listing.get("Contents", ())]
+
     def uploads(self, bucket: str) -> list[dict[str, Any]]:
         """Multipart uploads that are neither completed nor aborted."""
         return list(self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", ()))
@@ -91,7 +97,7 @@ def running_swift() -> Generator[S3Server, None, None]:
     try:
         url = process.stdout.readline().decode().strip()
         assert url, f"Swift did not start:\n{log.read_text()[-4000:]}"
-        yield _server(url, "test:tester", "testing", log)
+        yield server_at(url, "test:tester", "testing", log)
     finally:
         process.stdin.close()
         process.stdout.close()
@@ -99,7 +105,8 @@ def running_swift() -> Generator[S3Server, None, None]:
         log.unlink()
 
 
-def _server(url: str, access_key_id: str, secret_access_key: str, log: Path) -> S3Server:
+def server_at(url: str, access_key_id: str, secret_access_key: str, log: Path) -> S3Server:
+    """A service that runs."""
     client: Any = Session().create_client(
         "s3",
         region_name="us-east-1",
@@ -132,6 +139,13 @@ def _install_swift(environment: Path, python: Path) -> None:
         completed = subprocess.run(command, capture_output=True, text=True, check=False)
         if completed.returncode:
             missing(f"OpenStack Swift cannot be installed: {completed.stderr[-1000:]}")
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def missing(component: str) -> NoReturn:
