@@ -25,6 +25,7 @@ DESCRIPTIONS: Final[Mapping[bool | None, frozenset[str | None]]] = {
     False: frozenset({None}),
     None: frozenset({"changed", None}),
 }
+SETTINGS: Final = {"collection": {"interval": 0, "tombstone_retention": 0}}
 MODES: Final = {"log": 16 * 1024 * 1024, "no log": 0}
 
 
@@ -62,6 +63,8 @@ async def work(element: ElementClient, told: Told) -> None:
     for file_id in (SECOND, FIRST):
         await ask(f"delete {file_id}", "DELETE", f"/api/v1/files/{file_id}")
     await put(THIRD)
+    # Tombstones go at once here: two removals and a row, to be killed between.
+    await ask("collect", "POST", "/api/v1/gc", json={"dry_run": False})
 
 
 async def check(element: ElementClient, told: Told) -> list[Path]:
@@ -123,7 +126,7 @@ class Sweep:
         storage = {"type": "local", "root": "storage", "commit_log_size": self.log_size}
         try:
             async with element_process(
-                data, self.jwks_url, die_at=step, graveyard=graveyard, storage=storage
+                data, self.jwks_url, die_at=step, graveyard=graveyard, storage=storage, element=SETTINGS
             ) as process:
                 try:
                     await work(process.client, told)
@@ -140,7 +143,9 @@ class Sweep:
         # Killed while it recovers, at a step that is different each time; then left in peace.
         for again in (step % 7 + 1, 0):
             try:
-                async with element_process(data, self.jwks_url, die_at=again, storage=storage) as process:
+                async with element_process(
+                    data, self.jwks_url, die_at=again, storage=storage, element=SETTINGS
+                ) as process:
                     if again == 0:
                         left = await check(process.client, told)
                         # With the catalog went what it knew of large data on its way to its sidecar.

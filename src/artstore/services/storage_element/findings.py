@@ -27,10 +27,15 @@ _UNSEEN: Final = (
 )
 
 
-async def begin_findings(transaction: Transaction) -> None:
-    """Nothing is found, nothing seen."""
+async def prepare_findings(transaction: Transaction) -> None:
+    """Make the tables, where nothing was ever looked for."""
     for statement in _TABLES:
         await transaction.execute(statement)
+
+
+async def begin_findings(transaction: Transaction) -> None:
+    """Nothing is found, nothing seen."""
+    await prepare_findings(transaction)
     await transaction.execute("DELETE FROM catalog_findings")
     await transaction.execute("DELETE FROM catalog_seen")
 

@@ -26,7 +26,7 @@ from artstore.core.stores.rows import count
 from artstore.services.storage_element.catalog_records import Change, Committed
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.evidence import head, is_under_way, look_again, measure
-from artstore.services.storage_element.findings import drop_finding, list_findings
+from artstore.services.storage_element.findings import drop_finding, list_findings, prepare_findings
 from artstore.services.storage_element.judgement import Evidence, judge
 from artstore.services.storage_element.sidecars import Sidecar
 from artstore.services.storage_element.small_objects import put_in_order
@@ -53,6 +53,8 @@ class Repairs:
         kinds = self._request.kinds
         actions = {kind: self._action(kind) for kind in kinds}
         limit = self._request.limit
+        async with self._database.transaction() as transaction:
+            await prepare_findings(transaction)
         findings = await list_findings(self._database, kinds, limit=limit + 1)
         has_more = len(findings) > limit
         await self._element.root.require_present()
