@@ -54,6 +54,8 @@ async def test_a_request_that_makes_no_sense_names_what_to_change(roles: Roles) 
 
         assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
         assert reason in answer.body.decode()
+    malformed = await finalizing.finalize(file_id, key="k" * 256)
+    assert (malformed.status, malformed.problem) == (400, "invalid-request")
 
 
 async def test_an_element_that_keeps_what_it_has_gives_nothing_up(roles: Roles) -> None:
