@@ -273,7 +273,27 @@ async def test_what_others_keep_in_the_database_survives(start: StartElement, tm
     with closing(sqlite3.connect(tmp_path / CATALOG_PATH)) as catalog:
         assert catalog.execute("SELECT said FROM history").fetchall() == [("kept",)]
         names = {name for (name,) in catalog.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert not {name for name in names if "next" in name}
+    assert not {name for name in names if "next" in name or "old" in name}
+
+
+async def test_what_a_rebuild_put_aside_when_it_was_interrupted_is_forgotten_by_the_next(
+    start: StartElement, tmp_path: Path
+) -> None:
+    async with start() as element:
+        stored = [(await element.stored(f"{n}".encode()))["file_id"] for n in range(3)]
+    in_catalog(
+        tmp_path,
+        "CREATE TABLE catalog_old_files AS SELECT * FROM catalog_files",
+        "CREATE TABLE catalog_old_journal AS SELECT * FROM catalog_journal",
+    )
+
+    async with start() as element:
+        await rebuilt(element)
+
+        assert sorted(await element.file_ids()) == sorted(stored)
+    with closing(sqlite3.connect(tmp_path / CATALOG_PATH)) as catalog:
+        names = {name for (name,) in catalog.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert not {name for name in names if "old" in name}
 
 
 def cut(sidecar: bytes) -> bytes:

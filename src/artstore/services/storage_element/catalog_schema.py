@@ -1,5 +1,7 @@
 """The catalog's tables, and what it says of itself. It can be lost: sidecars are the truth."""
 
+# ruff: noqa: S608 - statements are put together of our own names; values are always parameters
+
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,6 +12,10 @@ FORMAT: Final = "2"
 """Another format means: build it again from the sidecars."""
 
 _INTEGER: Final[Mapping[Dialect, str]] = {"sqlite": "INTEGER", "postgresql": "BIGINT"}
+
+_KEYS: Final = {"files": "file_id", "journal": "sequence"}
+"""The tables that a rebuild replaces, and their keys."""
+_DROPPED_AT_ONCE: Final = 500
 
 _META: Final = "CREATE TABLE IF NOT EXISTS catalog_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
 _FILES: Final = """CREATE TABLE {name} (
@@ -74,11 +80,34 @@ async def drop_next(transaction: Transaction) -> None:
     await transaction.execute("DROP TABLE IF EXISTS catalog_next_journal")
 
 
-async def put_next_in_place(transaction: Transaction) -> None:
-    """Let the next catalog be the present one, and forget the one before it."""
-    for table in ("files", "journal"):
-        await transaction.execute(f"DROP TABLE IF EXISTS catalog_{table}")
+async def put_next_in_place(transaction: Transaction, *, is_serving: bool) -> None:
+    """Let the next catalog be the present one.
+
+    The one before it is forgotten, or put aside where others wait: to drop a table takes the longer the
+    larger it is.
+    """
+    for table in _KEYS:
+        if is_serving:
+            await transaction.execute(f"ALTER TABLE catalog_{table} RENAME TO catalog_old_{table}")
+        else:
+            await transaction.execute(f"DROP TABLE IF EXISTS catalog_{table}")
         await transaction.execute(f"ALTER TABLE catalog_next_{table} RENAME TO catalog_{table}")
+
+
+async def drop_old(database: Database) -> None:
+    """Forget what was put aside, in transactions of a moment."""
+    for table, key in _KEYS.items():
+        name = f"catalog_old_{table}"
+        async with database.transaction() as transaction:
+            await transaction.execute(f"CREATE TABLE IF NOT EXISTS {name} ({key} TEXT)")
+        some = f"SELECT {key} FROM {name} ORDER BY {key} LIMIT {_DROPPED_AT_ONCE}"
+        is_empty = False
+        while not is_empty:
+            async with database.transaction() as transaction:
+                dropped = await transaction.execute(f"DELETE FROM {name} WHERE {key} IN ({some})")
+            is_empty = dropped < _DROPPED_AT_ONCE
+        async with database.transaction() as transaction:
+            await transaction.execute(f"DROP TABLE {name}")
 
 
 async def begin_log(transaction: Transaction, dialect: Dialect) -> None:

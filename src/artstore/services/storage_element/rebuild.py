@@ -22,6 +22,7 @@ from artstore.services.storage_element.catalog_schema import (
     begin_log,
     begin_next,
     drop_next,
+    drop_old,
     put_next_in_place,
 )
 from artstore.services.storage_element.catalog_work import load_work, save_work
@@ -94,6 +95,7 @@ class Rebuild:
         cls, storage: StorageBackend, database: Database, *, base: Base | None, starts: int, report: Report
     ) -> Self:
         """Begin with nothing."""
+        await drop_old(database)
         expected = None if base is None else await count(database, "SELECT 1 FROM catalog_files")
         status = RebuildStatus(state="running", started_at=datetime.now(UTC), expected=expected)
         progress = Progress(status=status, base=base, starts=starts)
@@ -138,7 +140,7 @@ class Rebuild:
             await begin_log(transaction, self._database.dialect)
         else:
             forgotten = await remove_forgotten(transaction, after=progress.base.began)
-        await put_next_in_place(transaction)
+        await put_next_in_place(transaction, is_serving=progress.base is not None)
         files = progress.status.files - forgotten
         status = _ended(self._timed(progress.status), "done")
         status = status.model_copy(update={"epoch": epoch, "files": files})

@@ -9,6 +9,7 @@ from artstore.core.inspection import RebuildStatus
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, Database
 from artstore.services.storage_element.background import Background
+from artstore.services.storage_element.catalog_schema import drop_old
 from artstore.services.storage_element.catalog_work import load_work
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.rebuild import NAME, Base, Progress, Rebuild
@@ -99,6 +100,8 @@ class Rebuilder:
         )
         try:
             await asyncio.shield(switching)
+            with suppress(ArtStoreError):  # what is left then is dropped by the next rebuild
+                await drop_old(self._database)
         finally:
             await asyncio.wait([switching])
             if catalog.epoch == epoch:
