@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
+from errno import EIO
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -183,6 +184,38 @@ async def test_a_file_that_cannot_be_read_is_told_and_tried_again(start: StartEl
         assert await bad_files(element) == {}
 
 
+async def test_a_failing_disk_is_told_from_damage(
+    element: ElementClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = await element.stored(bytes(300 * KIB))
+    fail_reading(monkeypatch, await data_path(element, stored))
+
+    answer = await download(element, stored["file_id"])
+    await scrubbed(element)
+    found = await bad_files(element)
+    monkeypatch.undo()
+
+    assert (answer.status, answer.problem) == (503, "unavailable")
+    assert found == {stored["file_id"]: "unreadable"}
+    assert (await download(element, stored["file_id"])).status == 200
+
+
+def fail_reading(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Whoever reads a file gets EIO from the kernel, as of a bad sector."""
+    inode = path.stat().st_ino
+
+    def failing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def read(descriptor: int, *arguments: Any) -> Any:
+            if os.fstat(descriptor).st_ino == inode:
+                raise OSError(EIO, os.strerror(EIO))
+            return real(descriptor, *arguments)
+
+        return read
+
+    monkeypatch.setattr(os, "pread", failing(os.pread))
+    monkeypatch.setattr(os, "preadv", failing(os.preadv))
+
+
 def remembered(storage: list[OpaqueStorage]) -> Callable[[StorageBackend], OpaqueStorage]:
     def wrap(inner: StorageBackend) -> OpaqueStorage:
         storage.append(OpaqueStorage(inner))
@@ -302,7 +335,7 @@ async def test_nothing_is_left_of_the_sample(element: ElementClient) -> None:
 
 
 async def test_the_longest_unread_files_come_first(start: StartElement) -> None:
-    async with start(element={"fixity": {"budget": 600 * KIB}}) as element:
+    async with start(element={"fixity": {"budget": 400 * KIB}}) as element:
         stored = [await element.stored(bytes(200 * KIB)) for _ in range(3)]
         await scrubbed(element, file_ids=[stored[0]["file_id"]])
         run_id = await begin_run(element)

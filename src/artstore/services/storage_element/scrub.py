@@ -36,6 +36,10 @@ async def scrub(element: Element) -> None:
         except ArtStoreError as error:
             _log.warning("scrub_interrupted", reason=error.detail)
             await asyncio.sleep(RETRY_AFTER)
+        except Exception as error:
+            # Whatever it is, the element goes on serving; the age of what is not read tells.
+            await asyncio.to_thread(_log.error, "scrub_crashed", exc_info=error)
+            await asyncio.sleep(RETRY_AFTER)
 
 
 class Scrubber:
