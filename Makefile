@@ -1,5 +1,5 @@
 # One command per need. Each does its own set-up, in .venv, on a machine with Python >= 3.11.
-.PHONY: up test slow full check bench format clean
+.PHONY: up test slow sweep full check bench format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,6 +20,10 @@ test: $(VENV)/.test ## the whole suite
 
 slow: $(VENV)/.test ## the long sweeps, which the suite samples
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+sweep: $(VENV)/.test ## kills, power cuts and failing disks at every change of the disk, with numbers
+	$(BIN)/python -m pytest -m slow -q -s tests/services/storage_element/test_crash_sweep.py \
+		tests/services/storage_element/test_kill_in_flight.py $(ARGS)
 
 full: $(VENV)/.test ## what needs Debian packages: Ceph
 	REQUIRE_REAL=1 $(BIN)/python -m pytest -m full $(ARGS)

@@ -26,7 +26,7 @@ async def serve(data: Path, jwks_url: str, sections: dict[str, dict[str, object]
     wrap = shared_storage.become(os.environ.get("STORAGE", ""))
     app = await asyncio.to_thread(element_app, settings, wrap=wrap)
     async with listening(app) as url:
-        print(url, flush=True)
+        print(url, os.getpid(), flush=True)
         await stopping.wait()
 
 

@@ -1,13 +1,15 @@
-"""Makes a process end at its n-th change of the disk: killed, or as if the power had gone."""
+"""Makes the n-th change of the disk a misfortune: the process is killed, the power goes, the disk fails."""
 
 import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict, dataclass
+from errno import EIO, ENOSPC
 from itertools import count
 from pathlib import Path
-from threading import RLock
-from typing import Any, Final
+from threading import RLock, local
+from typing import Any, Final, Literal, Self
 
 from artstore.plugins.metadata_sqlite.group import Group
 from artstore.plugins.storage_local.files import Files
@@ -51,6 +53,108 @@ def die_at(step: int, *, graveyard: Path | None = None) -> None:
     for name in CHANGES:
         setattr(Files, name, mortal(serialised(name) if graveyard is not None else getattr(Files, name)))
     Group.commit = mortal(Group.commit)  # type: ignore[method-assign]
+
+
+Kind = Literal["killed", "power cut", "failed sync", "full disk", "short write"]
+
+SYNCS: Final = ("sync", "sync_data", "sync_directory", "sync_file_system")
+TAKE_SPACE: Final = ("create", "write", "write_at", "make_directory")
+WRITES: Final = ("write", "write_at")
+
+
+@dataclass(frozen=True)
+class Misfortune:
+    """What happens at which change of the disk; ``graveyard`` is an empty directory beside the storage."""
+
+    kind: Kind
+    step: int
+    graveyard: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Self:
+        return cls(**told)
+
+
+class Fault:
+    """Lets ``misfortune`` happen to this process; what it survives ends with SIGUSR1.
+
+    * ``failed sync``: the n-th sync fails with EIO;
+    * ``full disk``: from the n-th change that takes space on, there is none; half of a write fits;
+    * ``short write``: the kernel takes half of the n-th write, and says so.
+    """
+
+    def __init__(self, misfortune: Misfortune) -> None:
+        self.has_happened = False
+        self._step = misfortune.step
+        self._steps = count(1)
+        self._is_healed = False
+        self._is_short = local()
+        kind = misfortune.kind
+        if kind in ("killed", "power cut"):
+            die_at(misfortune.step, graveyard=Path(misfortune.graveyard) if kind == "power cut" else None)
+            return
+        signal.signal(signal.SIGUSR1, self._heal)
+        names = {"failed sync": SYNCS, "full disk": TAKE_SPACE, "short write": WRITES}[kind]
+        change = {"failed sync": self._not_synced, "full disk": self._full, "short write": self._short}[kind]
+        for name in names:
+            setattr(Files, name, change(getattr(Files, name)))
+        if kind == "short write":
+            os.write, os.pwrite = self._cut(os.write), self._cut(os.pwrite)
+
+    def _heal(self, *_: object) -> None:
+        self._is_healed = True
+
+    def _is_now(self) -> bool:
+        is_now = next(self._steps) == self._step
+        self.has_happened |= is_now
+        return is_now and not self._is_healed
+
+    def _not_synced(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            if self._is_now():
+                raise OSError(EIO, "Input/output error")
+            return method(*arguments)
+
+        return call
+
+    def _full(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(files: Files, *arguments: Any) -> Any:
+            self._is_now()
+            if self.has_happened and not self._is_healed and not _is_overwriting(method.__name__, *arguments):
+                if method.__name__ in WRITES:
+                    descriptor, data, *offset = arguments
+                    method(files, descriptor, data[: len(data) // 2], *offset)
+                raise OSError(ENOSPC, "No space left on device")
+            return method(files, *arguments)
+
+        return call
+
+    def _short(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            self._is_short.now = self._is_now()
+            return method(*arguments)
+
+        return call
+
+    def _cut(self, write: Callable[..., int]) -> Callable[..., int]:
+        def call(descriptor: int, data: bytes, *offset: int) -> int:
+            if getattr(self._is_short, "now", False) and len(data) > 1:
+                self._is_short.now = False
+                return write(descriptor, memoryview(data)[: len(data) // 2], *offset)
+            return write(descriptor, data, *offset)
+
+        return call
+
+
+def _is_overwriting(name: str, *arguments: Any) -> bool:
+    """What is written over bytes that are there takes no space (but where a file system copies on write)."""
+    if name != "write_at":
+        return False
+    descriptor, data, offset = arguments
+    return bool(offset + len(data) <= os.fstat(descriptor).st_size)
 
 
 class _Change:

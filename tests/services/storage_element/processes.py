@@ -75,9 +75,10 @@ async def element_process(
     )
     assert process.stdout is not None
     try:
-        url = (await process.stdout.readline()).decode().strip()
-        if not url.startswith("http://"):
-            raise ProcessLookupError(url or "the element did not start")
+        told = (await process.stdout.readline()).decode().strip()
+        if not told.startswith("http://"):
+            raise ProcessLookupError(told or "the element did not start")
+        url = told.partition(" ")[0]
         async with ClientSession() as session:
             yield ElementProcess(process, ElementClient(session, url, root=data / "storage"))
     finally:
