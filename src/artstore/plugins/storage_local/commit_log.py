@@ -168,7 +168,10 @@ class CommitLog:
         if self._failure is not None:
             raise UnavailableError(f"the commit log failed ({self._failure.strerror}): restart this element")
         if self._unwritten:
-            raise InsufficientStorageError("what was stored before does not fit; nothing was stored")
+            raise InsufficientStorageError(
+                "what was stored before cannot be put in its place (see the log of this element): nothing "
+                "was stored"
+            )
         self._root.require_right(*(step.key for batch in batches for step in batch))
         active = self._active()
         records = active.encode(batches)
