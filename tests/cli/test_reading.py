@@ -120,7 +120,7 @@ def test_a_download_that_fails_leaves_no_file(cluster: Cluster, document: Path, 
     rotten = cluster.command("get", file_id, "-o", str(folder / "file"), check=False)
     nowhere = cluster.command("get", file_id, "-o", str(folder / "no" / "file"), check=False)
 
-    assert "is not what it has to be" in failure(rotten, code=1)
+    assert "is damaged" in failure(rotten, code=1)
     assert "No such file or directory" in failure(nowhere, code=2)
     assert list(folder.iterdir()) == []
 

@@ -33,7 +33,7 @@ class TestMemoryStorage(
 
 
 class TestFaultlessStorage(StorageContract, StorageLieContract, AtomicBatchContract):
-    expected_capabilities = frozenset({"atomic_batch", "atomic_put", "durable_put"})
+    expected_capabilities = frozenset({"atomic_batch", "atomic_put", "durable_put", "exclusive_use"})
 
     @pytest.fixture
     async def storage(self, tmp_path: Path) -> AsyncGenerator[FaultyStorage, None]:

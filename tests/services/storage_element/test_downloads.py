@@ -148,5 +148,5 @@ async def test_an_archive_gives_out_metadata_but_no_data(start: StartElement) ->
     async with start(element={"mode": "ar"}) as element:
         answer = await element.request("GET", "/api/v1/files/0197b2c4-0000-7000-8000-00000000ffff/download")
 
-        assert (answer.status, answer.problem) == (409, "mode-not-allowed")
+        assert (answer.status, answer.problem) == (404, "not-found")
         assert (await element.get("/api/v1/files"))["total"] == 0
