@@ -49,7 +49,7 @@ class TestMisbehavingService(UnreliableMediumContract):
     async def storage(
         self, open_storage: OpenStorage, service: MisbehavingService
     ) -> AsyncGenerator[StorageBackend, None]:
-        options = {"endpoint_url": service.url, "probe": False, "attempts": 2, "read_timeout": 0.5}
+        options = {"endpoint_url": service.url, "probe": False, "attempts": 2, "read_timeout": 2}
         async with open_storage(**options) as storage:
             yield storage
 
