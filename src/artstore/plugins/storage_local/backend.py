@@ -183,7 +183,10 @@ class LocalStorage(StorageBackend, LocalPaths, AtomicBatch, ExclusiveUse):
         )
 
     def _pending(self, key: str) -> Step | None:
-        return None if self._log is None else self._log.pending.get(key)
+        if self._log is None:
+            return None
+        self._log.require_certain(key)
+        return self._log.pending.get(key)
 
     async def _write_full_batches(
         self, key: str, upload: Upload, body: AsyncIterable[bytes]

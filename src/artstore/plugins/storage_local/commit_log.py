@@ -67,6 +67,7 @@ class CommitLog:
         self._retiring: frozenset[str] = frozenset()
         self._unwritten: list[Step] = []
         self._failure: OSError | None = None
+        self._in_doubt: frozenset[str] = frozenset()
         self._syncing = ThreadPoolExecutor(1, thread_name_prefix="storage-sync")
         self._checkpoint: Future[None] | None = None
         self._thread = Thread(target=self._run, name="storage-commit-log", daemon=True)
@@ -93,6 +94,17 @@ class CommitLog:
     def holds(self, key: str) -> bool:
         """Whether a start after a crash would put or remove ``key``."""
         return key in self._logged or key in self._retiring
+
+    def require_certain(self, key: str) -> None:
+        """Refuse to say what ``key`` holds when a sync failed over it: the next start may find it logged.
+
+        Whoever took it for absent now would undo what that start completes.
+
+        Raises:
+            UnavailableError: nobody can say before.
+        """
+        if key in self._in_doubt:
+            raise UnavailableError("the commit log failed over this object: restart this element")
 
     async def write_out(self) -> None:
         """Wait until all that is acknowledged by now is in plain files."""
@@ -183,6 +195,7 @@ class CommitLog:
         try:
             active.append(records)
         except OSError as error:
+            self._in_doubt = frozenset(step.key for batch in batches for step in batch)
             self._fail(error)
             raise
         if not self._logged:
@@ -197,10 +210,24 @@ class CommitLog:
     def _active(self) -> Segment:
         if not self._segments:
             paths = self._root.make_log_directory()
-            self._segments = [Segment(self._root.files, path, size=self._size) for path in paths]
-            self._root.files.sync_directory(str(Path(paths[0]).parent))
+            self._segments = self._made(paths)
             self._begin_segment()
         return self._segments[0]
+
+    def _made(self, paths: Sequence[str]) -> list[Segment]:
+        """New segments at ``paths``, all or none: one that is left would be in the way of the next try."""
+        files, segments = self._root.files, list[Segment]()
+        try:
+            for path in paths:
+                segments.append(Segment(files, path, size=self._size))
+            files.sync_directory(str(Path(paths[0]).parent))
+        except OSError:
+            for segment in segments:
+                segment.close()
+                with suppress(OSError):
+                    files.remove(segment.path)
+            raise
+        return segments
 
     def _begin_segment(self) -> None:
         self._generation += 1
