@@ -94,7 +94,7 @@ async def test_one_that_was_taken_over_while_it_was_paused_changes_nothing(share
             await first.client.wait_for_metric("artstore_element_lease_held", 0)
             assert (await first.client.request("GET", "/health/ready")).status == 503
             assert await first.client.download(before["file_id"]) == b"before"
-            await first.stop()
+            assert await first.stop() == 0
             assert kept(second.client.root) == here
             assert lease(second.client.root)["holder"]["pid"] == second.pid
             assert await second.client.download(after["file_id"]) == b"after"

@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,7 +23,7 @@ from artstore.core.collection import (
 from artstore.core.keys import CATALOG, METRICS
 from artstore.core.logging import get_logger
 from artstore.core.modes import Operation
-from artstore.core.spec import ArtStoreError, Database
+from artstore.core.spec import ArtStoreError, Database, UnavailableError
 from artstore.services.storage_element import sightings
 from artstore.services.storage_element.candidates import (
     Candidate,
@@ -255,4 +255,6 @@ async def open_collector(app: web.Application) -> AsyncGenerator[Collector, None
         finally:
             for job in jobs:
                 job.cancel()
-    await element.time.keep()
+    # Another process may have the root, and with it the catalog: the time is for that one to keep.
+    with suppress(UnavailableError):
+        await element.time.keep()
