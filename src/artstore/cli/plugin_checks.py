@@ -5,6 +5,7 @@ The contract is made of pytest classes, so pytest runs it, with nothing of its o
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, redirect_stdout, suppress
@@ -110,7 +111,14 @@ def _run(
             return prefix
 
     arguments = [*(f"{CHECKS}::{name}" for name in classes), *_arguments()]
-    with _Observer(show=show) as observer, redirect_stdout(StringIO()) as said:
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        _Observer(show=show) as observer,
+        redirect_stdout(StringIO()) as said,
+    ):
+        # Where pytest believes to run for CI, it compares large bodies that differ line by line: for minutes.
+        for name in ("CI", "BUILD_NUMBER"):
+            environment.delenv(name, raising=False)
         code = pytest.main(arguments, plugins=[Fixtures(), observer])
     if code == pytest.ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
@@ -152,10 +160,21 @@ class _Observer:
     def __enter__(self) -> "_Observer":
         self._output = os.fdopen(os.dup(sys.stdout.fileno()), "w")
         self._console = Console(file=self._output, highlight=False, soft_wrap=True, width=LINE_WIDTH)
+        self._handler = signal.getsignal(signal.SIGINT)
         return self
 
     def __exit__(self, *exception: object) -> None:
+        signal.signal(signal.SIGINT, self._handler)
         self._output.close()
+
+    def pytest_sessionstart(self, session: Any) -> None:
+        """From here on, Ctrl-C waits for the check under way, which might leave something; twice does not."""
+
+        def break_off(*_signal: object) -> None:
+            session.shouldstop = "broken off"
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        signal.signal(signal.SIGINT, break_off)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.when == "call" or report.failed:
