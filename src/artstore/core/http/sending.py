@@ -105,7 +105,6 @@ class _Sending:
         self._file.close()
 
     async def run(self, request: web.Request, response: web.StreamResponse) -> None:
-        loop = asyncio.get_running_loop()
         await response.prepare(request)
         transport = request.transport
         if transport is None:
@@ -114,11 +113,24 @@ class _Sending:
             hashing = self._hash_ahead(start + WINDOW)
             try:
                 window = min(WINDOW, self._end - start)
-                sent = await loop.sendfile(transport, self._file, start, window, fallback=False)
+                sent = await self._send(transport, start, window)
             finally:
                 await hashing
             if sent < window:
                 raise CorruptedError("the stored file was cut while it was being sent")
+
+    async def _send(self, transport: asyncio.Transport, start: int, length: int) -> int:
+        """How many bytes were sent. A client that goes between two windows is told from other failures."""
+        if transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.sendfile(transport, self._file, start, length, fallback=False)
+        except asyncio.SendfileNotAvailableError:
+            # asyncio says so of every first call that fails.
+            if _is_connected(transport):
+                raise
+            raise ConnectionResetError("the client has gone") from None
 
     def _hash_ahead(self, start: int) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
@@ -142,6 +154,15 @@ class _Sending:
         if FileIdentity.of(descriptor, self._served.sha256) != self._identity:
             raise CorruptedError("the stored file was changed while it was being sent")
         self._served.verified.add(self._identity)
+
+
+def _is_connected(transport: asyncio.Transport) -> bool:
+    """Whether the connection still has another end (ENOTCONN of getpeername(2))."""
+    try:
+        transport.get_extra_info("socket").getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _open(served: Representation) -> FileIO:
