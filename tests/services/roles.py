@@ -77,6 +77,7 @@ class Roles:
         """Of any role but an element; ``sections`` are merged into what all have."""
         common: dict[str, dict[str, object]] = {role: {"port": port} for role, port in self._ports.items()}
         common["ingester"]["elements_refresh"] = 0.2
+        common["auth"] = {"type": "oauth", "refetch_cooldown": 0.2}
         for name, section in sections.items():
             common[name] = {**common.get(name, {}), **section}
         return Settings.model_validate({"base_directory": self.data, **common})
