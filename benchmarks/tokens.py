@@ -11,11 +11,13 @@ from benchmarks.workplace import Workplace
 
 CONNECTIONS: Final = 16
 KEY_SIZE: Final = 2048
+UNLIMITED: Final = {"ARTSTORE__SERVER__RATE_LIMITS__CREDENTIALS": "1000000000"}
+"""One address asks as fast as it can; its requests are counted as ever."""
 
 
 def run(place: Workplace) -> None:
     seconds = place.scale.seconds
-    with running(Deployment(place.directory / "data")) as roles:
+    with running(Deployment(place.directory / "data", environment=UNLIMITED)) as roles:
         load = Load(
             roles.port("admin"),
             [token_request(roles)],

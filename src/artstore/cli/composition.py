@@ -58,8 +58,12 @@ def plugin_sections(
     database = (DATABASE, kinds.METADATA, settings.metadata)
     by_role: dict[RoleName, list[tuple[web.AppKey[Any], Kind[Any], PluginSection]]] = {
         "admin": [cache, database],
-        "element": [(STORAGE, kinds.STORAGE, settings.storage), (CATALOG, kinds.METADATA, settings.catalog)],
-        "ingester": [],
+        "element": [
+            cache,
+            (STORAGE, kinds.STORAGE, settings.storage),
+            (CATALOG, kinds.METADATA, settings.catalog),
+        ],
+        "ingester": [cache],
         "query": [cache, database],
     }
     return [*by_role[role], (AUTHENTICATOR, kinds.AUTH, auth)]

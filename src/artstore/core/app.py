@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,8 +23,19 @@ from artstore.core.http.middlewares import (
 )
 from artstore.core.http.openapi import openapi_document
 from artstore.core.http.operations import MAX_JSON_SIZE, Answer, Endpoint, Operation, json_response
+from artstore.core.http.rates import RateLimiter
 from artstore.core.http.running import RunningRequests
-from artstore.core.keys import ENDPOINTS, HEALTH, METRICS, ROLE_NAME, RUNNING, SETTINGS, STOPPING
+from artstore.core.keys import (
+    CACHE,
+    ENDPOINTS,
+    HEALTH,
+    METRICS,
+    RATES,
+    ROLE_NAME,
+    RUNNING,
+    SETTINGS,
+    STOPPING,
+)
 from artstore.core.metrics import Metrics
 
 Open = Callable[[web.Application], AbstractAsyncContextManager[Any]]
@@ -64,8 +75,13 @@ def build_app(role: Role, resources: Sequence[Resource], *, settings: Settings) 
     app[MAX_JSON_SIZE] = settings.server.max_json_size
     app[ENDPOINTS] = _add_routes(app, [*role.operations, *_common_operations(role, settings)])
     app.on_response_prepare.append(add_common_headers)
-    app.cleanup_ctx.append(_open_resources([*resources, *role.resources]))
+    app.cleanup_ctx.append(_open_resources([*resources, Resource(RATES, _open_rates), *role.resources]))
     return app
+
+
+@asynccontextmanager
+async def _open_rates(app: web.Application) -> AsyncGenerator[RateLimiter, None]:
+    yield RateLimiter(app.get(CACHE), app[METRICS].rate_limit_rejections)
 
 
 def _open_resources(resources: Sequence[Resource]) -> Callable[[web.Application], AsyncGenerator[None, None]]:

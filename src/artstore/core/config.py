@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from artstore.core.capacity import CapacityThresholds
 from artstore.core.logging import LogFormat, LogLevel
 from artstore.core.modes import Mode
+from artstore.core.protection import Network, RateLimits
 from artstore.core.spec import ConfigurationError
 from artstore.core.validation import describe
 
@@ -62,6 +63,11 @@ class ServerSettings(Section):
         float, Field(gt=0, description="Seconds without a byte after which an upload is aborted with 408.")
     ] = 30
     max_json_size: Annotated[int, Field(ge=KIB, description="Largest JSON request body, in bytes.")] = MIB
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        Field(description="Networks of proxies whose X-Forwarded-For is believed; of nobody else."),
+    ] = ()
+    rate_limits: RateLimits = RateLimits()
 
 
 class RoleSettings(Section):
@@ -82,6 +88,14 @@ class AdminSettings(RoleSettings):
     token_lifetime: Annotated[int, Field(ge=60, le=86400, description="Seconds an access token holds.")] = (
         1800
     )
+    rate_limit: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Requests per minute that tokens permit at each role, except those of ArtStore "
+            "itself. Default: no limit.",
+        ),
+    ] = None
     elements: Annotated[
         tuple[str, ...] | None,
         Field(

@@ -10,6 +10,7 @@ from artstore.core.client.roles import RoleClient
 from artstore.core.config import Settings
 from artstore.core.http.health import Health
 from artstore.core.http.operations import Endpoint
+from artstore.core.http.rates import Rate, RateLimiter
 from artstore.core.http.running import RunningRequests
 from artstore.core.metrics import Metrics
 from artstore.core.secrets import SecretsChain
@@ -33,7 +34,12 @@ STORAGE: Final = web.AppKey("storage", StorageBackend)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 CLIENT: Final = web.AppKey("client", RoleClient)
 
+RATES: Final = web.AppKey("rates", RateLimiter)
+
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+CLIENT_ADDRESS: Final = web.RequestKey("client_address", str)
+RATE: Final = web.RequestKey("rate", Rate)
+"""What is left of the quota that the request was counted against last."""
 ANSWERING: Final = web.RequestKey("answering", bool)
 """There when the headers of an answer have been sent: it is too late for another one."""
 PRINCIPAL: Final = web.RequestKey("principal", Principal)

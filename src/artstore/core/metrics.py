@@ -65,6 +65,12 @@ class Metrics:
             ["dependency"],
             registry=self.registry,
         )
+        self.rate_limit_rejections = Counter(
+            "artstore_rate_limit_rejections_total",
+            "Requests refused with 429, by the limit that they met.",
+            ["policy"],
+            registry=self.registry,
+        )
         Gauge(
             "artstore_build_info",
             "Always 1; the label tells the version.",

@@ -10,6 +10,8 @@ from typing import Final
 from aiohttp import web
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from artstore.core.http.addresses import client_address
+from artstore.core.http.charging import charge_credentials, charge_principal
 from artstore.core.http.problems import http_error_response, problem_response
 from artstore.core.keys import (
     ANSWERING,
@@ -17,6 +19,7 @@ from artstore.core.keys import (
     ENDPOINTS,
     METRICS,
     PRINCIPAL,
+    RATE,
     REQUEST_ID,
     RUNNING,
     STOPPING,
@@ -47,6 +50,8 @@ async def add_common_headers(request: web.Request, response: web.StreamResponse)
     request[ANSWERING] = True
     headers = response.headers
     headers["X-Request-ID"] = request[REQUEST_ID]
+    if (rate := request.get(RATE)) is not None:
+        headers.update(rate.headers())
     for name, value in _SECURITY_HEADERS.items():
         headers.setdefault(name, value)
 
@@ -92,7 +97,7 @@ async def log_access(request: web.Request, handler: Handler) -> web.StreamRespon
             path=request.path,
             status=status,
             milliseconds=round((time.perf_counter() - started) * 1000, 2),
-            client=request.remote,
+            client=client_address(request),
             principal=principal.client_id if principal else None,
         )
 
@@ -144,13 +149,19 @@ async def render_problems(request: web.Request, handler: Handler) -> web.StreamR
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Establish the principal and require the operation's scope. Unknown routes fall through to 404."""
+    """Establish the principal and require the operation's scope. Unknown routes fall through to 404.
+
+    Whoever asks too often is refused as soon as it is known who it is.
+    """
     endpoint = request.app[ENDPOINTS].get(request.match_info.route)
     if endpoint is None or endpoint.operation.public:
+        if endpoint is not None and endpoint.operation.takes_credentials:
+            await charge_credentials(request)
         return await handler(request)
     credentials = Credentials(bearer_token=bearer_token(request))
     principal = await request.app[AUTHENTICATOR].authenticate(credentials)
     request[PRINCIPAL] = principal
+    await charge_principal(request, principal)
     scope = endpoint.operation.scope
     if scope is not None and scope not in principal.scopes:
         raise ForbiddenError(

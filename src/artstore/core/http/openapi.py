@@ -17,6 +17,7 @@ from artstore.core.spec import (
     ForbiddenError,
     InvalidRequestError,
     ModeNotAllowedError,
+    TooManyRequestsError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -165,6 +166,8 @@ def _errors_by_status(endpoint: Endpoint) -> dict[int, list[str]]:
     errors: list[type[ArtStoreError]] = [ArtStoreError, *endpoint.operation.problems]
     if not endpoint.operation.public:
         errors += [UnauthenticatedError, ForbiddenError, UnavailableError]
+    if not endpoint.operation.public or endpoint.operation.takes_credentials:
+        errors.append(TooManyRequestsError)
     if endpoint.path_model or endpoint.query_model or endpoint.body_model:
         errors += [InvalidRequestError]
     if endpoint.body_model:

@@ -64,6 +64,11 @@ class Operation:
     allowed_as: ModeOperation | None = None
     streams_body: bool = False
 
+    @property
+    def takes_credentials(self) -> bool:
+        """Whether it is for those who have no token yet: what they send is dear to check."""
+        return self.public and self.method == "POST"
+
 
 class Endpoint:
     """An operation, ready to be served."""

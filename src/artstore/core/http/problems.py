@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problems: one table from domain errors to statuses, and back."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -155,6 +156,8 @@ def remote_error(
         return UpstreamError(f"another role answered {status} without saying why")
     if status in (401, 403) and is_role:
         return UpstreamError(f"another role refused our own credentials: {problem.detail}")
+    if status == HTTPStatus.TOO_MANY_REQUESTS and is_role:
+        return UnavailableError("another role is asked too often", retry_after=_retry_after(headers))
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         return UnavailableError(problem.detail or problem.title, retry_after=_retry_after(headers))
     if problem.type == TYPE_PREFIX + CorruptedError.code:
@@ -191,7 +194,7 @@ def _headers(error: ArtStoreError) -> dict[str, str]:
     if isinstance(error, RangeNotSatisfiableError):
         return {"Content-Range": f"bytes */{error.size}"}
     if isinstance(error, TooManyRequestsError | UnavailableError):
-        return {"Retry-After": str(max(1, round(error.retry_after)))}
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
     return {}
 
 

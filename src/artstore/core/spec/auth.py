@@ -18,7 +18,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who sends a request and what it may do. Unknown roles and scopes mean no access."""
+    """Who sends a request and what it may do. Unknown roles and scopes mean no access.
+
+    ``rate_limit`` is in requests per minute; ``None`` means that nothing was proved to limit them.
+    """
 
     subject: str
     kind: PrincipalKind
@@ -27,6 +30,7 @@ class Principal:
     scopes: frozenset[str]
     token_id: str | None = None
     expires_at: datetime | None = None
+    rate_limit: int | None = None
 
 
 @runtime_checkable

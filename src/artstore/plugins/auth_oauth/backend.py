@@ -55,6 +55,7 @@ class AccessTokenClaims(BaseModel):
     # A token bound to a certificate (RFC 8705) is worth nothing without it, and the binding is not
     # checked here: so it is refused rather than taken as an ordinary one.
     cnf: None = None
+    rate_limit: Annotated[int | None, Field(ge=1)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,4 +173,5 @@ def _principal(claims: AccessTokenClaims) -> Principal:
         scopes=frozenset(claims.scope.split()),
         token_id=claims.jti,
         expires_at=datetime.fromtimestamp(claims.exp, tz=UTC),
+        rate_limit=claims.rate_limit,
     )

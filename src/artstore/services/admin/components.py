@@ -7,9 +7,10 @@ from typing import Final
 
 from artstore.core.client.roles import RoleClient
 from artstore.core.config import Settings
+from artstore.core.http.rates import RateLimiter
 from artstore.core.metrics import Metrics
 from artstore.core.secrets import SecretsChain
-from artstore.core.spec import Database
+from artstore.core.spec import Cache, Database
 from artstore.core.stores.accounts import AccountsStore
 from artstore.core.stores.elements import ElementsStore
 from artstore.core.stores.files import FilesStore
@@ -25,6 +26,7 @@ from artstore.services.admin.finalization_calls import FinalizationCalls
 from artstore.services.admin.finalization_steps import FinalizationSteps
 from artstore.services.admin.finalizations import Finalizations
 from artstore.services.admin.finalizer import Finalizer
+from artstore.services.admin.guesses import GuessLimit
 from artstore.services.admin.holds import HoldRelay
 from artstore.services.admin.indexer import Indexer
 from artstore.services.admin.master_key import MASTER_KEY, MasterKey
@@ -44,6 +46,7 @@ class Components:
     metrics: AdminMetrics
     signing_keys: SigningKeys
     tokens: TokenEndpoint
+    guesses: GuessLimit
     accounts: ServiceAccounts
     elements: ElementRegistry
     element_watch: ElementWatch
@@ -55,7 +58,14 @@ class Components:
 
 
 async def make_components(
-    settings: Settings, *, secrets: SecretsChain, database: Database, client: RoleClient, metrics: Metrics
+    settings: Settings,
+    *,
+    secrets: SecretsChain,
+    cache: Cache,
+    rates: RateLimiter,
+    database: Database,
+    client: RoleClient,
+    metrics: Metrics,
 ) -> Components:
     """Join the parts, with the keys and accounts that every start makes sure of.
 
@@ -76,6 +86,7 @@ async def make_components(
         issuer=settings.issuer_url(),
         audience=settings.audience,
         lifetime=settings.admin.token_lifetime,
+        rate_limit=settings.admin.rate_limit,
     )
     finalizing = FinalizationsStore(database)
     steps = FinalizationSteps(
@@ -91,6 +102,7 @@ async def make_components(
         metrics=measured,
         signing_keys=signing_keys,
         tokens=TokenEndpoint(accounts, ClientAuthenticator(accounts, client_secrets), issuer),
+        guesses=GuessLimit(cache, rates, quota=settings.server.rate_limits.failures),
         accounts=ServiceAccounts(
             accounts,
             client_secrets=client_secrets,

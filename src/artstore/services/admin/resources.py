@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from artstore.core import migrations
 from artstore.core.app import Resource
-from artstore.core.keys import CLIENT, DATABASE, HEALTH, METRICS, SECRETS, SETTINGS, STOPPING
+from artstore.core.keys import CACHE, CLIENT, DATABASE, HEALTH, METRICS, RATES, SECRETS, SETTINGS, STOPPING
 from artstore.core.spec import ConfigurationError
 from artstore.core.stores.leases import LeasesStore
 from artstore.services.admin.components import Components, make_components
@@ -43,6 +43,8 @@ async def open_components(app: web.Application) -> AsyncGenerator[Components, No
     components = await make_components(
         app[SETTINGS],
         secrets=app[SECRETS],
+        cache=app[CACHE],
+        rates=app[RATES],
         database=app[DATABASE],
         client=app[CLIENT],
         metrics=app[METRICS],

@@ -79,7 +79,9 @@ async def issue_token(request: web.Request) -> web.Response:
     admin = request.app[ADMIN]
     try:
         with admin.metrics.tokens.observe():
-            token = await admin.tokens.answer(await read_token_request(request))
+            asked = await read_token_request(request)
+            async with admin.guesses.guarded(request, asked.client_id):
+                token = await admin.tokens.answer(asked)
     except TokenRefusedError as refusal:
         return refusal_response(refusal)
     return json_response(token, headers=NO_STORE)

@@ -26,13 +26,16 @@ class IssuedToken(BaseModel):
 
 
 class TokenIssuer:
-    """Signs tokens for one issuer and audience. ``lifetime`` is in seconds."""
+    """Signs tokens for one issuer and audience. ``lifetime`` is in seconds, ``rate_limit`` per minute."""
 
-    def __init__(self, keys: SigningKeys, *, issuer: str, audience: str, lifetime: int) -> None:
+    def __init__(
+        self, keys: SigningKeys, *, issuer: str, audience: str, lifetime: int, rate_limit: int | None = None
+    ) -> None:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
         self._lifetime = lifetime
+        self._rate_limit = rate_limit
 
     async def issue(self, account: ServiceAccount, scopes: Set[str]) -> IssuedToken:
         """A token for ``account``. ``scopes`` must be some of its own.
@@ -63,7 +66,14 @@ class TokenIssuer:
             "iat": issued_at,
             "nbf": issued_at,
             "exp": issued_at + timedelta(seconds=self._lifetime),
+            **self._limits(account),
         }
+
+    def _limits(self, account: ServiceAccount) -> dict[str, int]:
+        """How often the token may be used, for every role to hold its bearer to."""
+        if account.is_system or self._rate_limit is None:
+            return {}
+        return {"rate_limit": self._rate_limit}
 
 
 def granted_scopes(account: ServiceAccount) -> frozenset[str]:
