@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from artstore.cli.composition import ROLES, plugin_sections
 from artstore.cli.directory import CONFIG_NAME, DEFAULT_DATA
 from artstore.cli.output import JsonOption, console, print_json, print_table
+from artstore.cli.production import refuse_unsafe
 from artstore.core.config import Settings, read_settings
 from artstore.core.registry import KINDS, SECRETS, Registry
 from artstore.core.spec import PluginError
@@ -34,6 +35,7 @@ def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
                 update={name: _without_references(value) for name, value in section.options.items()}
             ),
         )
+    refuse_unsafe(settings, config)
     console.print(f"{config} can be used", markup=False)
 
 

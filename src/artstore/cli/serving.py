@@ -12,6 +12,7 @@ from rich.markup import escape
 from artstore.cli import event_loop
 from artstore.cli.composition import make_app
 from artstore.cli.directory import CONFIG_NAME, DEFAULT_DATA, RUNNING_NAME, make_directory
+from artstore.cli.production import refuse_unsafe
 from artstore.cli.workers import supervise
 from artstore.core.config import RoleName, Settings, read_settings
 from artstore.core.logging import configure_logging
@@ -34,6 +35,7 @@ def up(
         make_directory(data, base_port=base_port)
     overrides = {} if base_port is None else {"base_port": base_port}
     settings = read_settings(data / CONFIG_NAME, overrides=overrides)
+    refuse_unsafe(settings, data / CONFIG_NAME)
     configure_logging(log_format=settings.logging.format, level=settings.logging.level)
     event_loop.run(
         serve(
@@ -54,6 +56,7 @@ def run(
 ) -> None:
     """Run one role in this process, or in several."""
     settings = read_settings(config)
+    refuse_unsafe(settings, config)
     configure_logging(log_format=settings.logging.format, level=settings.logging.level)
     if workers > 1:
         if role == "element":

@@ -11,9 +11,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from artstore.core.config import RoleName, Settings
 from artstore.core.http.bodies import leave_client_waiting
+from artstore.core.http.connections import Connections
+from artstore.core.http.cors import warn_of_wildcards
 from artstore.core.http.health import Health, Liveness, Readiness
 from artstore.core.http.middlewares import (
     add_common_headers,
+    answer_preflight,
     authenticate,
     count_running,
     identify_request,
@@ -22,17 +25,27 @@ from artstore.core.http.middlewares import (
     render_problems,
 )
 from artstore.core.http.openapi import openapi_document
-from artstore.core.http.operations import MAX_JSON_SIZE, Answer, Endpoint, Operation, json_response
+from artstore.core.http.operations import (
+    MAX_JSON_SIZE,
+    STALL_TIMEOUT,
+    Answer,
+    Endpoint,
+    Operation,
+    json_response,
+)
 from artstore.core.http.rates import RateLimiter
 from artstore.core.http.running import RunningRequests
+from artstore.core.http.security_headers import security_headers
 from artstore.core.keys import (
     CACHE,
+    CONNECTIONS,
     ENDPOINTS,
     HEALTH,
     METRICS,
     RATES,
     ROLE_NAME,
     RUNNING,
+    SECURITY_HEADERS,
     SETTINGS,
     STOPPING,
 )
@@ -41,7 +54,15 @@ from artstore.core.metrics import Metrics
 Open = Callable[[web.Application], AbstractAsyncContextManager[Any]]
 """Makes the context that holds a resource open; earlier resources are already in the application."""
 
-MIDDLEWARES: Final = (count_running, identify_request, log_access, measure, render_problems, authenticate)
+MIDDLEWARES: Final = (
+    count_running,
+    identify_request,
+    log_access,
+    measure,
+    render_problems,
+    answer_preflight,
+    authenticate,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +93,17 @@ def build_app(role: Role, resources: Sequence[Resource], *, settings: Settings) 
     app[RUNNING] = RunningRequests()
     app[METRICS] = metrics
     app[HEALTH] = Health(service=role.name, dependency_up=metrics.dependency_up)
+    app[CONNECTIONS] = Connections(
+        settings.server.connections,
+        trusted=settings.server.trusted_proxies,
+        active=metrics.connections_active,
+        refused=metrics.connections_refused,
+    )
+    app[SECURITY_HEADERS] = security_headers(url=settings.url(role.name))
+    app[STALL_TIMEOUT] = settings.server.stall_timeout
     app[MAX_JSON_SIZE] = settings.server.max_json_size
     app[ENDPOINTS] = _add_routes(app, [*role.operations, *_common_operations(role, settings)])
+    warn_of_wildcards(settings.server.cors)
     app.on_response_prepare.append(add_common_headers)
     app.cleanup_ctx.append(_open_resources([*resources, Resource(RATES, _open_rates), *role.resources]))
     return app

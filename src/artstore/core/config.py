@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from artstore.core.capacity import CapacityThresholds
 from artstore.core.logging import LogFormat, LogLevel
 from artstore.core.modes import Mode
-from artstore.core.protection import Network, RateLimits
+from artstore.core.protection import ConnectionLimits, CorsSettings, Network, RateLimits
 from artstore.core.spec import ConfigurationError
 from artstore.core.validation import describe
 
@@ -67,7 +67,9 @@ class ServerSettings(Section):
         tuple[Network, ...],
         Field(description="Networks of proxies whose X-Forwarded-For is believed; of nobody else."),
     ] = ()
+    connections: ConnectionLimits = ConnectionLimits()
     rate_limits: RateLimits = RateLimits()
+    cors: CorsSettings = CorsSettings()
 
 
 class RoleSettings(Section):
@@ -237,7 +239,8 @@ class Settings(Section):
     """Everything that can be configured."""
 
     environment: Annotated[
-        Literal["development", "production"], Field(description="What the cluster is used for.")
+        Literal["development", "production"],
+        Field(description="`production` refuses to start with unsafe settings."),
     ] = "development"
     base_port: Annotated[
         int, Field(ge=1, le=65000, description="Port of admin; the other roles follow at +10, +20, +30.")

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from artstore.core.client.roles import RoleClient
 from artstore.core.config import Settings
+from artstore.core.http.connections import Connections
 from artstore.core.http.health import Health
 from artstore.core.http.operations import Endpoint
 from artstore.core.http.rates import Rate, RateLimiter
@@ -34,6 +35,8 @@ STORAGE: Final = web.AppKey("storage", StorageBackend)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 CLIENT: Final = web.AppKey("client", RoleClient)
 
+SECURITY_HEADERS: Final = web.AppKey("security_headers", Mapping[str, str])
+CONNECTIONS: Final = web.AppKey("connections", Connections)
 RATES: Final = web.AppKey("rates", RateLimiter)
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)

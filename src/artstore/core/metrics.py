@@ -71,6 +71,15 @@ class Metrics:
             ["policy"],
             registry=self.registry,
         )
+        self.connections_active = Gauge(
+            "artstore_http_connections_active", "Connections of clients.", registry=self.registry
+        )
+        self.connections_refused = Counter(
+            "artstore_http_connections_refused_total",
+            "Connections closed on clients: too many in total, of their address, or no whole head in time.",
+            ["reason"],
+            registry=self.registry,
+        )
         Gauge(
             "artstore_build_info",
             "Always 1; the label tells the version.",

@@ -1,9 +1,19 @@
 """Settings of what protects every role's HTTP server: whom it believes, and how much it takes of whom."""
 
+import re
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 Address = IPv4Address | IPv6Address
 _Network = IPv4Network | IPv6Network
@@ -49,6 +59,36 @@ class RateLimits(BaseModel):
     ] = 10
 
 
+class ConnectionLimits(BaseModel):
+    """How long and how many connections may do nothing for anybody."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    head_timeout: Annotated[
+        float, Field(gt=0, description="Seconds from the first byte of a request to the end of its headers.")
+    ] = 10
+    idle_timeout: Annotated[
+        float, Field(gt=0, description="Seconds that a connection may wait for its next request.")
+    ] = 75
+    send_timeout: Annotated[
+        float,
+        Field(
+            gt=0, description="Seconds for which a client may take nothing of an answer that it asked for."
+        ),
+    ] = 120
+    total: Annotated[
+        int, Field(ge=0, description="Connections of one process; more are closed at once. 0: no limit.")
+    ] = 10_000
+    per_address: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Connections from one address, with IPv6 from its network of 64 bits, except listed "
+            "proxies. 0: no limit.",
+        ),
+    ] = 0
+
+
 def parse_address(text: str) -> Address | None:
     """``text`` as an address; one of IPv4 that is written as IPv6 is what it stands for."""
     try:
@@ -57,6 +97,12 @@ def parse_address(text: str) -> Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
+
+
+def is_within(text: str, networks: Sequence[_Network]) -> bool:
+    """Whether ``text`` is an address in one of ``networks``."""
+    address = parse_address(text)
+    return address is not None and any(address in network for network in networks)
 
 
 _SITE: Final = 64
@@ -69,3 +115,49 @@ def address_group(text: str) -> str:
     if isinstance(address, IPv6Address):
         return str(IPv6Network((address, _SITE), strict=False))
     return text if address is None else str(address)
+
+
+ANY_ORIGIN: Final = "*"
+_ORIGIN: Final = re.compile(
+    r"https?://(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?"
+)
+
+
+def _check_origin(value: str) -> str:
+    """As browsers send it (RFC 6454 section 6.2): they compare byte for byte.
+
+    ``null`` is none: every sandboxed page and every local file has it.
+    """
+    if value == ANY_ORIGIN:
+        return value
+    if _ORIGIN.fullmatch(value) is None or value.endswith((":80", ":443")):
+        raise ValueError(f"should be an origin such as https://archive.example, or {ANY_ORIGIN}")
+    return value
+
+
+class CorsSettings(BaseModel):
+    """Which pages of other origins may call this cluster from a browser. Off unless origins are listed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    origins: Annotated[
+        tuple[Annotated[str, AfterValidator(_check_origin)], ...],
+        Field(description="Such as `https://archive.example`; `*` for all, which production refuses."),
+    ] = ()
+    allow_credentials: Annotated[
+        bool,
+        Field(description="Whether browsers may send cookies and certificates along; not with `*`."),
+    ] = False
+    headers: Annotated[
+        tuple[str, ...],
+        Field(description="Request headers that pages may send; `*` for all, which is warned of."),
+    ] = ("Content-Type", "Authorization", "X-Request-ID", "X-Trace-ID")
+    max_age: Annotated[
+        int, Field(ge=0, le=600, description="Seconds for which browsers may remember this.")
+    ] = 600
+
+    @model_validator(mode="after")
+    def _check_credentials(self) -> Self:
+        if self.allow_credentials and ANY_ORIGIN in self.origins:
+            raise ValueError("allow_credentials needs origins that are listed, not *")
+        return self

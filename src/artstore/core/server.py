@@ -8,13 +8,13 @@ import socket
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from artstore.core.config import RoleName, ServerSettings
 from artstore.core.http.protocol import HANDLER_OPTIONS, Protocol
-from artstore.core.keys import RUNNING, STOPPING
+from artstore.core.keys import CONNECTIONS, RUNNING, STOPPING
 from artstore.core.logging import get_logger
 from artstore.core.spec import ConfigurationError
 
@@ -107,11 +107,13 @@ async def bound(listener: Listener) -> AsyncGenerator[AppServer, None]:
         ConfigurationError: the address cannot be taken.
     """
     loop = asyncio.get_running_loop()
-    runner = web.AppRunner(listener.app, shutdown_timeout=ANSWER_TIMEOUT, **HANDLER_OPTIONS)
+    connections = listener.app[CONNECTIONS]
+    options: dict[str, Any] = {**HANDLER_OPTIONS, "keepalive_timeout": connections.limits.idle_timeout}
+    runner = web.AppRunner(listener.app, shutdown_timeout=ANSWER_TIMEOUT, **options)
 
     def connection() -> Protocol:
         assert runner.server is not None, "the runner is set up before the server starts"
-        return Protocol(runner.server, loop=loop, **HANDLER_OPTIONS)
+        return Protocol(runner.server, connections, loop=loop, **options)
 
     with _naming(listener):
         server = await loop.create_server(

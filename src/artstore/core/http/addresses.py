@@ -1,12 +1,9 @@
 """Where a request comes from: the peer of the connection, or whom a listed proxy names."""
 
-from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network
-
 from aiohttp import web
 
 from artstore.core.keys import CLIENT_ADDRESS, SETTINGS
-from artstore.core.protection import parse_address
+from artstore.core.protection import is_within, parse_address
 
 
 def client_address(request: web.Request) -> str:
@@ -19,14 +16,14 @@ def client_address(request: web.Request) -> str:
 def _find(request: web.Request) -> str:
     peer = request.remote or "unknown"
     trusted = request.app[SETTINGS].server.trusted_proxies
-    if not trusted or not _is_within(peer, trusted):
+    if not trusted or not is_within(peer, trusted):
         return peer
     # Every proxy adds whom it was asked by at the end: what stands before the last stranger may be made up.
     for address in reversed(_forwarded_for(request)):
         if parse_address(address) is None:
             break
         peer = address
-        if not _is_within(address, trusted):
+        if not is_within(address, trusted):
             break
     return peer
 
@@ -34,8 +31,3 @@ def _find(request: web.Request) -> str:
 def _forwarded_for(request: web.Request) -> list[str]:
     fields = request.headers.getall("X-Forwarded-For", [])
     return [address.strip() for field in fields for address in field.split(",")]
-
-
-def _is_within(text: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
-    address = parse_address(text)
-    return address is not None and any(address in network for network in networks)

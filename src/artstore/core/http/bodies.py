@@ -5,6 +5,7 @@ import base64
 import binascii
 import re
 from collections.abc import AsyncIterator
+from time import monotonic
 from typing import Final
 
 from aiohttp import ClientPayloadError, HttpVersion11, hdrs, web
@@ -17,6 +18,9 @@ from artstore.core.spec import (
     RequestTimeoutError,
 )
 
+SLOWEST_RATE: Final = 256
+"""Bytes per second of a body, while it is waited for."""
+_ASKED: Final = web.RequestKey("body_asked_for", bool)
 _SHA256: Final = re.compile(r"^\s*sha-256\s*=\s*:([A-Za-z0-9+/=]+):\s*(?:;.*)?$", re.IGNORECASE)
 
 
@@ -58,9 +62,14 @@ async def leave_client_waiting(request: web.Request) -> None:
 
 
 async def ask_for_body(request: web.Request) -> None:
-    """Tell a client that waits (RFC 9110 section 10.1.1) to send its body."""
-    if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue" or request.version < HttpVersion11:
+    """Tell a client that waits (RFC 9110 section 10.1.1) to send its body. It is told once."""
+    if (
+        request.get(_ASKED)
+        or request.headers.get(hdrs.EXPECT, "").lower() != "100-continue"
+        or request.version < HttpVersion11
+    ):
         return
+    request[_ASKED] = True
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     # The answer itself has not begun.
     request.writer.output_size = 0
@@ -71,18 +80,23 @@ async def guarded_body(
 ) -> AsyncIterator[bytes]:
     """The raw body in chunks as they come. A client that waits is asked for it with the first.
 
+    Who sends a byte now and then, to hold a connection for ever, is told from who is only slow by what
+    came in all the time in which it was waited for.
+
     Raises:
         ContentTooLargeError: longer than ``limit`` bytes; ``None`` leaves that to others.
-        RequestTimeoutError: nothing came for ``stall_timeout`` seconds.
+        RequestTimeoutError: nothing came for ``stall_timeout`` seconds, or in more than these less than
+            ``SLOWEST_RATE`` bytes per second.
         IncompleteBodyError: the client went away before the end.
     """
     declared = request.content_length
     if declared is not None and limit is not None and declared > limit:
         raise ContentTooLargeError(limit=limit)
     await ask_for_body(request)
-    received = 0
+    received, waited = 0, 0.0
     content = request.content
     while True:
+        started = monotonic()
         try:
             async with asyncio.timeout(stall_timeout):
                 chunk = await content.readany()
@@ -95,6 +109,9 @@ async def guarded_body(
         if not chunk:
             return
         received += len(chunk)
+        waited += monotonic() - started
+        if waited > stall_timeout and received < waited * SLOWEST_RATE:
+            raise RequestTimeoutError(f"less than {SLOWEST_RATE} bytes came per second; nothing was stored")
         if limit is not None and received > limit:
             raise ContentTooLargeError(limit=limit)
         yield chunk

@@ -12,6 +12,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from artstore.core.http.addresses import client_address
 from artstore.core.http.charging import charge_credentials, charge_principal
+from artstore.core.http.cors import cors_headers, preflight_answer
 from artstore.core.http.problems import http_error_response, problem_response
 from artstore.core.keys import (
     ANSWERING,
@@ -22,6 +23,7 @@ from artstore.core.keys import (
     RATE,
     REQUEST_ID,
     RUNNING,
+    SECURITY_HEADERS,
     STOPPING,
 )
 from artstore.core.logging import get_logger
@@ -35,12 +37,6 @@ CLIENT_CLOSED_REQUEST: Final = 499
 _VALID_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Asked for every few seconds by machines: logged at debug, so that the log tells of real work.
 _QUIET_ROUTES: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
-_SECURITY_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
-}
 _random = Random()  # noqa: S311 - ids tell requests apart and guard nothing
 _log = get_logger("http")
 
@@ -52,7 +48,10 @@ async def add_common_headers(request: web.Request, response: web.StreamResponse)
     headers["X-Request-ID"] = request[REQUEST_ID]
     if (rate := request.get(RATE)) is not None:
         headers.update(rate.headers())
-    for name, value in _SECURITY_HEADERS.items():
+    for name, value in cors_headers(request).items():
+        # An answer may vary with something else as well.
+        headers.add(name, value)
+    for name, value in request.app[SECURITY_HEADERS].items():
         headers.setdefault(name, value)
 
 
@@ -145,6 +144,13 @@ async def render_problems(request: web.Request, handler: Handler) -> web.StreamR
         # What is left of a refused body must not be taken for the next request.
         response.force_close()
     return response
+
+
+@web.middleware
+async def answer_preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer browsers that ask whether a page of another origin may call."""
+    answer = preflight_answer(request)
+    return await handler(request) if answer is None else answer
 
 
 @web.middleware

@@ -15,8 +15,10 @@ from artstore.core.spec import (
     ArtStoreError,
     ContentTooLargeError,
     ForbiddenError,
+    IncompleteBodyError,
     InvalidRequestError,
     ModeNotAllowedError,
+    RequestTimeoutError,
     TooManyRequestsError,
     UnauthenticatedError,
     UnavailableError,
@@ -171,7 +173,7 @@ def _errors_by_status(endpoint: Endpoint) -> dict[int, list[str]]:
     if endpoint.path_model or endpoint.query_model or endpoint.body_model:
         errors += [InvalidRequestError]
     if endpoint.body_model:
-        errors += [ContentTooLargeError]
+        errors += [ContentTooLargeError, IncompleteBodyError, RequestTimeoutError]
     if endpoint.operation.allowed_as is not None:
         errors += [ModeNotAllowedError]
     found: dict[int, list[str]] = {}

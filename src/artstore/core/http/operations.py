@@ -8,9 +8,9 @@ from typing import Any, Final, TypeVar, get_type_hints
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from artstore.core.http.bodies import ask_for_body
+from artstore.core.http.bodies import ask_for_body, guarded_body
 from artstore.core.modes import Operation as ModeOperation
-from artstore.core.spec import ArtStoreError, ContentTooLargeError, InvalidRequestError
+from artstore.core.spec import ArtStoreError, InvalidRequestError
 from artstore.core.validation import invalid_request
 
 Handler = Callable[..., Awaitable[BaseModel | web.StreamResponse | None]]
@@ -18,6 +18,7 @@ M = TypeVar("M", bound=BaseModel)
 
 JSON: Final = "application/json"
 MAX_JSON_SIZE: Final = web.AppKey("max_json_size", int)
+STALL_TIMEOUT: Final = web.AppKey("stall_timeout", float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +121,12 @@ async def read_json(request: web.Request, model: type[M]) -> M:
     Raises:
         InvalidRequestError: not JSON, or not what the model allows.
         ContentTooLargeError: longer than the limit for JSON bodies.
+        RequestTimeoutError, IncompleteBodyError: it stops coming, or comes too slowly.
     """
     if request.content_type != JSON:
         raise web.HTTPUnsupportedMediaType
-    limit = request.app[MAX_JSON_SIZE]
-    raw = bytearray()
-    async for chunk in request.content.iter_any():
-        raw += chunk
-        if len(raw) > limit:
-            raise ContentTooLargeError(limit=limit)
+    chunks = guarded_body(request, limit=request.app[MAX_JSON_SIZE], stall_timeout=request.app[STALL_TIMEOUT])
+    raw = b"".join([chunk async for chunk in chunks])
     try:
         return model.model_validate_json(raw, strict=True)
     except ValidationError as error:

@@ -1,0 +1,80 @@
+"""Refuses to start a production cluster that is not safe, with everything that makes it so."""
+
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from artstore.cli.composition import ROLES, plugin_sections
+from artstore.core import registry as kinds
+from artstore.core.config import Settings
+from artstore.core.production import unsafe_settings
+from artstore.core.registry import Registry
+from artstore.core.spec import ConfigurationError
+
+_OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+def refuse_unsafe(settings: Settings, config: Path) -> None:
+    """Look at the settings, the plugins' options, and who may read and write what they are read from.
+
+    Raises:
+        ConfigurationError: in production, one is unsafe; the message lists all.
+    """
+    if settings.environment != "production":
+        return
+    registry = Registry(base_directory=settings.base_directory)
+    findings = [
+        *unsafe_settings(settings),
+        *_open_to_writing(config),
+        *_open_secrets(registry, settings),
+        *_written_secrets(registry, settings),
+    ]
+    if findings:
+        raise ConfigurationError(
+            f"{config} is not safe for environment = production:\n"
+            + "\n".join(f"  {number}. {finding}" for number, finding in enumerate(findings, start=1))
+        )
+
+
+def _open_to_writing(config: Path) -> Iterator[str]:
+    for path in (config, config.resolve().parent):
+        if path.stat().st_mode & _OTHERS_WRITE:
+            yield f"others can change the configuration: chmod go-w {path}"
+
+
+def _open_secrets(registry: Registry, settings: Settings) -> Iterator[str]:
+    """Files that the provider would refuse as well, but one at a time and only when they are needed."""
+    for section in settings.secrets:
+        if section.type != "file":
+            continue
+        directory: Path = registry.config(kinds.SECRETS, section).model_dump()["directory"]
+        if directory.is_dir():
+            yield from (
+                f"others have access to the secret in {path}: chmod 600 {path}"
+                for path in sorted(directory.iterdir())
+                if path.is_file() and path.stat().st_mode & _OTHERS
+            )
+
+
+def _written_secrets(registry: Registry, settings: Settings) -> Iterator[str]:
+    """Secrets in a configuration file end up in backups, in repositories and on screens."""
+    sections = [each for role in ROLES for each in plugin_sections(role, registry, settings)]
+    yield from dict.fromkeys(
+        f"the {kind.name} plugin's {option} is written in the configuration: put it into a secret and "
+        f'write {option} = {{ secret = "NAME" }}'
+        for _, kind, section in sections
+        for option in _secret_options(registry.provider(kind, section.type).config, section.options)
+    )
+
+
+def _secret_options(model: type[BaseModel], options: Mapping[str, Any]) -> Iterable[str]:
+    """Options that the plugin declares secret and that are given as plain text."""
+    return [
+        name
+        for name, field in model.model_fields.items()
+        if isinstance(options.get(name), str) and "SecretStr" in str(field.annotation)
+    ]
