@@ -19,6 +19,7 @@ from tests.services.roles import Roles, RoleServer, described
 from tests.services.storage_element.harness import Answer
 
 CONTENT = b"from the tape" * 50_000
+SIDECAR_LIMIT = 64 * 1024
 
 
 @dataclass
@@ -62,6 +63,11 @@ class Archiving:
 
 @pytest.fixture
 async def archiving(roles: Roles) -> Archiving:
+    return await archived(roles)
+
+
+async def archived(roles: Roles, *, is_full: bool = False) -> Archiving:
+    """A file whose sidecar may have no room for more, in an archive."""
     archive = await roles.start_element("se-01", element={"mode": "rw", "restored_days": 7})
     edit = await roles.start_element("se-02")
     admin = await roles.start("admin", admin={"elements": [archive.url, edit.url]})
@@ -77,6 +83,11 @@ async def archiving(roles: Roles) -> Archiving:
 
     await eventually(are_registered)
     await roles.wait_until_indexed(admin, stored["file_id"])
+    if is_full:
+        room = SIDECAR_LIMIT - len(json.dumps(stored, separators=(",", ":"))) - len(',"fill":""')
+        filled = {"custom_attributes": {"fill": "x" * room}}
+        url = f"{archive.url}/api/v1/files/{stored['file_id']}"
+        assert (await roles.request("PATCH", url, json=filled)).status == 200
     await archiving.change_mode("ro")
     await archiving.change_mode("ar")
     return archiving
@@ -189,3 +200,36 @@ async def test_a_request_that_cannot_be_fulfilled_says_why(archiving: Archiving,
     assert "is failed" in failure(too_late, code=1)
     assert str(missing) in failure(no_file, code=2)
     assert "knows a restore request" in failure(unknown, code=1)
+
+
+async def test_an_archive_that_does_not_answer_is_named_and_holds_up_no_other(
+    archiving: Archiving, tmp_path: Path
+) -> None:
+    tape = tmp_path / "tape"
+    tape.write_bytes(CONTENT)
+    other = await archiving.roles.start_element("se-00", element={"mode": "ar"})
+    url = f"{archiving.admin.url}/api/v1/storage-elements"
+    assert (await archiving.roles.request("POST", url, json={"url": other.url})).status == 201
+    await archiving.download()
+    await other.stop()
+
+    listed = await archiving.command("restore", "list", check=False)
+    unknown = await archiving.command("restore", "cancel", str(new_file_id()), check=False)
+    completed = await archiving.command("restore", "complete", archiving.file_id, "--from", tape)
+
+    assert archiving.file_id in listed.stdout
+    assert listed.returncode == 1
+    assert "storage element se-00" in listed.stderr
+    assert "these do not answer: se-00" in failure(unknown, code=1)
+    assert "is on se-02 until" in completed.stdout
+
+
+async def test_a_file_is_restored_whose_sidecar_has_no_room_for_more(roles: Roles, tmp_path: Path) -> None:
+    tape = tmp_path / "tape"
+    tape.write_bytes(CONTENT)
+    archiving = await archived(roles, is_full=True)
+
+    completed = await archiving.command("restore", "complete", archiving.file_id, "--from", tape)
+
+    assert "they do not fit" in completed.stderr
+    assert (await archiving.download()).body == CONTENT

@@ -1,7 +1,7 @@
 """`artstore restore`: an operator's side of getting data back from an archive."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Final
@@ -18,6 +18,8 @@ from artstore.cli.output import (
     JsonOption,
     TransferProgress,
     console,
+    errors,
+    print_failure,
     print_json,
     print_table,
     time_text,
@@ -43,6 +45,7 @@ from artstore.core.spec import (
     ConfigurationError,
     NotFoundError,
     PreconditionFailedError,
+    UnavailableError,
 )
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
 
@@ -63,22 +66,26 @@ def list_requests(
     profile: ProfileOption = None,
 ) -> None:
     """List what is to be restored, oldest first."""
-    requests = with_archive(data, profile, lambda archive: _list(archive, status))
+    requests, silent = with_archive(data, profile, lambda archive: _list(archive, status))
     if json:
         print_json(requests)
-        return
-    rows = [
-        (
-            str(each.request_id),
-            each.status,
-            each.element_id,
-            str(each.file_id),
-            each.on_behalf_of or each.requested_by,
-            time_text(each.requested_at),
-        )
-        for each in requests
-    ]
-    print_table(("request", "status", "element", "file", "for", "requested"), rows)
+    else:
+        rows = [
+            (
+                str(each.request_id),
+                each.status,
+                each.element_id,
+                str(each.file_id),
+                each.on_behalf_of or each.requested_by,
+                time_text(each.requested_at),
+            )
+            for each in requests
+        ]
+        print_table(("request", "status", "element", "file", "for", "requested"), rows)
+    for element_id, reason in silent.items():
+        print_failure(f"storage element {element_id}", reason)
+    if silent:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -143,13 +150,18 @@ def cancel(name: NameArgument, data: DataOption = None, profile: ProfileOption =
     console.print(f"restore request {cancelled.request_id} is cancelled")
 
 
-async def _list(archive: Archive, status: str) -> Sequence[RestoreRequest]:
+async def _list(archive: Archive, status: str) -> tuple[Sequence[RestoreRequest], Mapping[str, str]]:
+    """The requests, and the archives that did not answer, with the reason."""
     wanted = "" if status == "all" else f"&status={status}"
     found: list[RestoreRequest] = []
+    silent: dict[str, str] = {}
     for element in await _elements(archive, "ar"):
         url = f"{element.url}/api/v1/restores?limit=1000{wanted}"
-        found += (await archive.client.get(url, RestorePage)).items
-    return sorted(found, key=lambda request: request.request_id)
+        try:
+            found += (await archive.client.get(url, RestorePage)).items
+        except UnavailableError as error:
+            silent[element.element_id] = error.detail
+    return sorted(found, key=lambda request: request.request_id), silent
 
 
 async def _complete(
@@ -207,7 +219,14 @@ async def _put_copy(
         "tags": original.tags,
         "custom_attributes": {**original.custom_attributes, **origin},
     }
-    return await _patch(archive, url, said)
+    try:
+        return await _patch(archive, url, said)
+    except RemoteError as error:
+        if error.problem.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise
+    # Beside what names the original there is no room for what the original says of itself, up to its limit.
+    errors.print("the copy has not the description, tags and attributes of the original: they do not fit")
+    return await archive.client.get(url, FileAttributes)
 
 
 async def _patch(archive: Archive, url: str, said: dict[str, object]) -> FileAttributes:
@@ -228,19 +247,35 @@ async def _find(archive: Archive, name: UUID, *, may_ask: bool = False) -> tuple
 
     Raises:
         NotFoundError: no archive knows of it.
+        UnavailableError: none that answers does.
     """
+    silent: list[str] = []
     for element in await _elements(archive, "ar"):
-        for path in (f"restores/{name}", f"files/{name}/restore"):
-            try:
-                found = await archive.client.get(f"{element.url}/api/v1/{path}", RestoreRequest)
-            except RemoteError as error:
-                _require_not_found(error)
-                continue
-            if found.status in _ACTIVE or found.request_id == name or not may_ask:
-                return element, found
-        if may_ask and (asked := await _ask(archive, element, name)) is not None:
-            return element, asked
+        try:
+            found = await _find_in(archive, element, name, may_ask=may_ask)
+        except UnavailableError:
+            silent.append(element.element_id)
+            continue
+        if found is not None:
+            return element, found
+    if silent:
+        raise UnavailableError(
+            f"no storage element in mode ar that answers knows a restore request or a file {name}; "
+            f"these do not answer: {', '.join(silent)}"
+        )
     raise NotFoundError(f"no storage element in mode ar knows a restore request or a file {name}")
+
+
+async def _find_in(archive: Archive, element: Element, name: UUID, *, may_ask: bool) -> RestoreRequest | None:
+    for path in (f"restores/{name}", f"files/{name}/restore"):
+        try:
+            found = await archive.client.get(f"{element.url}/api/v1/{path}", RestoreRequest)
+        except RemoteError as error:
+            _require_not_found(error)
+            continue
+        if found.status in _ACTIVE or found.request_id == name or not may_ask:
+            return found
+    return await _ask(archive, element, name) if may_ask else None
 
 
 async def _ask(archive: Archive, element: Element, file_id: UUID) -> RestoreRequest | None:
