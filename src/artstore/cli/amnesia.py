@@ -13,6 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from artstore.cli.composition import make_app
+from artstore.cli.directory import ASIDE, require_no_drill
 from artstore.cli.output import count_progress
 from artstore.core import registry as kinds
 from artstore.core.config import PluginSection, RoleName, Settings
@@ -25,9 +26,6 @@ from artstore.core.spec import ConfigurationError, Database, Row, UnavailableErr
 from artstore.core.stores.files import FilesStore
 from artstore.core.stores.rows import text
 from artstore.services.storage_element.keys import ELEMENT
-
-ASIDE: Final = "before-amnesia"
-"""Directory, beside the configuration file, in which the databases are while they are away."""
 
 COMPANIONS: Final = ("", "-wal", "-shm")
 POLL_INTERVAL: Final = 0.2
@@ -92,10 +90,7 @@ class Drill:
             ConfigurationError: the cluster runs, or cannot be started.
             UnavailableError: the index does not follow the element.
         """
-        if self._aside.exists():
-            raise ConfigurationError(
-                f"an earlier drill was interrupted: put its databases back with --undo, from {self._aside}"
-            )
+        require_no_drill(self._settings.base_directory)
         await self._rebuild("looking at the databases")
         before = await self._remember()
         self._move_aside()

@@ -10,6 +10,8 @@ CONFIG_NAME: Final = "artstore.toml"
 RUNNING_NAME: Final = "admin-url"
 """File that tells clients where the running cluster is."""
 DEFAULT_DATA: Final = Path("artstore-data")
+ASIDE: Final = "before-amnesia"
+"""Directory, beside the configuration file, in which the databases are while a drill has them away."""
 
 
 def make_directory(directory: Path, *, base_port: int | None) -> None:
@@ -27,3 +29,16 @@ def make_directory(directory: Path, *, base_port: int | None) -> None:
         (directory / CONFIG_NAME).write_text(text)
     except OSError as error:
         raise ConfigurationError(f"cannot write to {directory}: {error.strerror}") from error
+
+
+def require_no_drill(directory: Path) -> None:
+    """Refuse to work on databases that a drill has emptied: what is written to them would be lost.
+
+    Raises:
+        ConfigurationError: a drill was interrupted and not undone.
+    """
+    if (aside := directory / ASIDE).exists():
+        raise ConfigurationError(
+            f"an amnesia drill was interrupted: put its databases back from {aside}, with "
+            "`artstore drill amnesia --undo`"
+        )

@@ -11,7 +11,13 @@ from rich.markup import escape
 
 from artstore.cli import event_loop
 from artstore.cli.composition import make_app
-from artstore.cli.directory import CONFIG_NAME, DEFAULT_DATA, RUNNING_NAME, make_directory
+from artstore.cli.directory import (
+    CONFIG_NAME,
+    DEFAULT_DATA,
+    RUNNING_NAME,
+    make_directory,
+    require_no_drill,
+)
 from artstore.cli.production import refuse_unsafe
 from artstore.cli.workers import supervise
 from artstore.core.config import RoleName, Settings, read_settings
@@ -35,6 +41,7 @@ def up(
         make_directory(data, base_port=base_port)
     overrides = {} if base_port is None else {"base_port": base_port}
     settings = read_settings(data / CONFIG_NAME, overrides=overrides)
+    require_no_drill(settings.base_directory)
     refuse_unsafe(settings, data / CONFIG_NAME)
     configure_logging(log_format=settings.logging.format, level=settings.logging.level)
     event_loop.run(
@@ -56,6 +63,7 @@ def run(
 ) -> None:
     """Run one role in this process, or in several."""
     settings = read_settings(config)
+    require_no_drill(settings.base_directory)
     refuse_unsafe(settings, config)
     configure_logging(log_format=settings.logging.format, level=settings.logging.level)
     if workers > 1:

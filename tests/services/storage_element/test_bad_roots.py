@@ -73,6 +73,7 @@ async def test_while_the_root_is_away_the_catalog_is_neither_rebuilt_nor_repaire
         (tmp_path / "storage").rename(tmp_path / "medium")
         (tmp_path / "storage").mkdir()
 
+        download = await element.request("GET", f"/api/v1/files/{stored[0]}/download")
         rebuild = await element.request("POST", REBUILD)
         await start_check(element)
         report = await ended(element)
@@ -83,7 +84,7 @@ async def test_while_the_root_is_away_the_catalog_is_neither_rebuilt_nor_repaire
         shutil.rmtree(tmp_path / "storage")
         (tmp_path / "medium").rename(tmp_path / "storage")
 
-        assert (rebuild.status, repair.status) == (503, 503)
+        assert (download.status, rebuild.status, repair.status) == (503, 503, 503)
         assert "still mounted" in rebuild.json()["detail"]
         assert (report["state"], report["totals"]) == ("failed", {})
         assert known == stored

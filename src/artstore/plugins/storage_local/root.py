@@ -16,7 +16,7 @@ from artstore.plugins.storage_local.files import Files
 from artstore.plugins.storage_local.segment import Step
 
 WORKING_AREA: Final = ".artstore"
-"""First segment of every path that holds no object and may be deleted while nothing runs."""
+"""First segment of every path that holds no object. After a clean stop it may be deleted."""
 
 KNOWN_DIRECTORIES: Final = 10_000
 """How many directories are remembered as durable: a year of hourly ones, in about a megabyte."""

@@ -31,6 +31,7 @@ async def download(request: web.Request, element: Element, file_id: UUID) -> web
         NotFoundError: there is no such file.
         CorruptedError: its data is missing, or has another size or, where all of it was asked for, digest;
             or a check found that before.
+        UnavailableError: the storage has nothing at all any more.
     """
     if MODE_TABLE[element.mode].reads_restored:
         return await answer_from_archive(request, element, file_id)
@@ -67,6 +68,7 @@ async def _serve(request: web.Request, element: Element, file_id: UUID) -> web.S
     try:
         return await serve_download(request, served)
     except NotFoundError:
+        await element.root.require_present()
         why = Verdict(subject, "missing", 0, detail="the storage does not have its data")
     except CorruptedError as error:
         why = Verdict(subject, "damaged", 0, detail=error.detail)
