@@ -1,6 +1,8 @@
 """`artstore service-account`: the applications that may use the cluster."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final
+from urllib.parse import urlencode
 
 import typer
 from pydantic import BaseModel
@@ -11,7 +13,8 @@ from artstore.cli.output import JsonOption, console, errors, print_json, print_t
 from artstore.core.client.roles import parse
 from artstore.core.scopes import AccountRole
 from artstore.core.spec import NotFoundError
-from artstore.services.admin.service_accounts import (
+from artstore.core.stores.accounts import AccountStatus
+from artstore.services.admin.account_models import (
     AccountPage,
     AccountView,
     AccountWithSecret,
@@ -20,7 +23,7 @@ from artstore.services.admin.service_accounts import (
 )
 
 app: Final = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Create, list, rotate and delete service accounts."
+    no_args_is_help=True, add_completion=False, help="Create, change, suspend and delete service accounts."
 )
 
 PATH: Final = "/api/v1/service-accounts"
@@ -36,6 +39,7 @@ def create(
         list[str] | None, typer.Option(help="A scope it has beyond its role; may be repeated.")
     ] = None,
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    rate_limit: Annotated[int | None, typer.Option(help="Requests per minute it may make.")] = None,
     expires_in_days: Annotated[int, typer.Option(help="Days its secret is good; 0 for ever.")] = 90,
     json: JsonOption = False,
     data: DataOption = None,
@@ -49,6 +53,7 @@ def create(
             "role": role,
             "scopes": scope or [],
             "description": description,
+            "rate_limit": rate_limit,
             "expires_in_days": expires_in_days,
         },
     )
@@ -57,9 +62,18 @@ def create(
 
 
 @app.command(name="list")
-def list_accounts(json: JsonOption = False, data: DataOption = None, profile: ProfileOption = None) -> None:
+def list_accounts(
+    role: Annotated[AccountRole | None, typer.Option(help="Only those with this role.")] = None,
+    status: Annotated[AccountStatus | None, typer.Option(help="Only those with this status.")] = None,
+    search: Annotated[str | None, typer.Option(help="Part of a name, a description or a client id.")] = None,
+    json: JsonOption = False,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+) -> None:
     """List the accounts."""
-    accounts = with_archive(data, profile, _all)
+    asked = {"role": role, "status": status, "search": search}
+    query = {name: value for name, value in asked.items() if value is not None}
+    accounts = with_archive(data, profile, lambda archive: all_accounts(archive, PATH, query))
     if json:
         print_json(accounts)
         return
@@ -82,7 +96,7 @@ def rotate(
     rotation = validated(SecretRotation, {"grace_seconds": grace_seconds})
 
     async def send(archive: Archive) -> AccountWithSecret:
-        found = await _find(archive, account)
+        found = await find_account(archive, account)
         return await _send(archive, f"{PATH}/{found.id}/rotate-secret", rotation)
 
     _print_secret(with_archive(data, profile, send), as_json=json)
@@ -95,12 +109,12 @@ def delete(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Delete an account; its tokens end with their lifetime."""
+    """Delete an account; its tokens are refused at once."""
     if not yes:
         typer.confirm(f"Delete the account {account}?", abort=True, err=True)
 
     async def send(archive: Archive) -> None:
-        found = await _find(archive, account)
+        found = await find_account(archive, account)
         async with archive.client.request("DELETE", archive.url("admin", f"{PATH}/{found.id}")):
             console.print(f"deleted {found.client_id}", markup=False)
 
@@ -111,18 +125,24 @@ async def _send(archive: Archive, path: str, body: BaseModel) -> AccountWithSecr
     return parse(AccountWithSecret, await archive.client.post(archive.url("admin", path), body))
 
 
-async def _all(archive: Archive) -> list[AccountView]:
+async def all_accounts(archive: Archive, path: str, query: Mapping[str, str]) -> list[AccountView]:
+    """Every account of a list, however many slices it has."""
     accounts: list[AccountView] = []
     while True:
-        url = archive.url("admin", f"{PATH}?limit={PAGE_SIZE}&offset={len(accounts)}")
-        page = await archive.client.get(url, AccountPage)
+        slice_ = urlencode({**query, "limit": PAGE_SIZE, "offset": len(accounts)})
+        page = await archive.client.get(archive.url("admin", f"{path}?{slice_}"), AccountPage)
         accounts += page.items
         if not page.has_more:
             return accounts
 
 
-async def _find(archive: Archive, account: str) -> AccountView:
-    for each in await _all(archive):
+async def find_account(archive: Archive, account: str) -> AccountView:
+    """The account that an argument names.
+
+    Raises:
+        NotFoundError: none has this name, client id or id.
+    """
+    for each in await all_accounts(archive, PATH, {}):
         if account in (each.name, each.client_id, str(each.id)):
             return each
     raise NotFoundError(f"there is no account {account}; `artstore service-account list` shows them")

@@ -9,6 +9,7 @@ from aiohttp import web
 from artstore.cli.secrets_chain import prepare_secrets
 from artstore.core import registry as kinds
 from artstore.core.app import Open, Resource, Role, build_app
+from artstore.core.client.revocations import follow_revocations
 from artstore.core.client.roles import RoleClient, open_role_client
 from artstore.core.client.tokens import ClientCredentials
 from artstore.core.config import PluginSection, RoleName, Settings
@@ -29,7 +30,6 @@ ROLES: Final[Mapping[RoleName, Role]] = {
     "ingester": ingester.ROLE,
     "query": query.ROLE,
 }
-CALLS_OTHERS: Final = frozenset[RoleName]({"admin", "ingester", "query"})
 
 
 def make_app(role: RoleName, settings: Settings) -> web.Application:
@@ -44,8 +44,9 @@ def make_app(role: RoleName, settings: Settings) -> web.Application:
     for key, kind, section in plugin_sections(role, registry, settings):
         registry.provider(kind, section.type)
         resources.append(Resource(key, _plugin(registry, kind, section)))
-    if role in CALLS_OTHERS:
-        resources.append(Resource(CLIENT, _client(role, settings)))
+    resources.append(Resource(CLIENT, _client(role, settings)))
+    if role != "admin" and _trusts_admin(registry, settings):
+        resources.append(Resource(None, follow_revocations))
     return build_app(ROLES[role], resources, settings=settings)
 
 
@@ -75,6 +76,11 @@ def _with_own_issuer(registry: Registry, settings: Settings) -> PluginSection:
     options = registry.provider(kinds.AUTH, settings.auth.type).config.model_fields
     known = {name: value for name, value in own.items() if name in options}
     return PluginSection.model_validate({"type": settings.auth.type, **known, **settings.auth.options})
+
+
+def _trusts_admin(registry: Registry, settings: Settings) -> bool:
+    """Whether tokens come from our own admin: another issuer revokes its tokens itself."""
+    return _with_own_issuer(registry, settings).options.get("issuer") == settings.issuer_url()
 
 
 def _plugin(registry: Registry, kind: Kind[T], section: PluginSection) -> Open:

@@ -31,7 +31,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "restore": "restore:app",
     "fixity": "fixity:app",
     "drill": "drill:app",
-    "service-account": "accounts:app",
+    "service-account": "account_care:app",
     "plugins": "plugins:app",
     "config": "configuration:app",
 }

@@ -43,6 +43,7 @@ from artstore.core.keys import (
     HEALTH,
     METRICS,
     RATES,
+    REVOCATIONS,
     ROLE_NAME,
     RUNNING,
     SECURITY_HEADERS,
@@ -50,6 +51,7 @@ from artstore.core.keys import (
     STOPPING,
 )
 from artstore.core.metrics import Metrics
+from artstore.core.revocation import RevocationList
 
 Open = Callable[[web.Application], AbstractAsyncContextManager[Any]]
 """Makes the context that holds a resource open; earlier resources are already in the application."""
@@ -92,6 +94,7 @@ def build_app(role: Role, resources: Sequence[Resource], *, settings: Settings) 
     app[STOPPING] = asyncio.Event()
     app[RUNNING] = RunningRequests()
     app[METRICS] = metrics
+    app[REVOCATIONS] = RevocationList()
     app[HEALTH] = Health(service=role.name, dependency_up=metrics.dependency_up)
     app[CONNECTIONS] = Connections(
         settings.server.connections,

@@ -14,6 +14,7 @@ from artstore.core.http.operations import Endpoint
 from artstore.core.http.rates import Rate, RateLimiter
 from artstore.core.http.running import RunningRequests
 from artstore.core.metrics import Metrics
+from artstore.core.revocation import RevocationList
 from artstore.core.secrets import SecretsChain
 from artstore.core.spec import Authenticator, Cache, Database, Principal, StorageBackend
 
@@ -34,6 +35,8 @@ CATALOG: Final = web.AppKey("catalog", Database)
 STORAGE: Final = web.AppKey("storage", StorageBackend)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 CLIENT: Final = web.AppKey("client", RoleClient)
+REVOCATIONS: Final = web.AppKey("revocations", RevocationList)
+"""Which tokens are refused although they verify."""
 
 SECURITY_HEADERS: Final = web.AppKey("security_headers", Mapping[str, str])
 CONNECTIONS: Final = web.AppKey("connections", Connections)

@@ -19,6 +19,7 @@ SCOPES: Final[Mapping[str, str]] = {
     "accounts:write": "create, rotate and delete service accounts",
     "audit:read": "read the audit trail",
     "index:write": "hand a committed record to the index (ingester only)",
+    "revocations:read": "learn which tokens are revoked (our own roles only)",
     "uploads:delegate": "act in the name of another principal (ingester and admin only)",
 }
 """Every scope, with what it permits. A scope that is not here is never granted."""
@@ -38,9 +39,11 @@ SERVICE_SCOPES: Final[Mapping[str, frozenset[str]]] = {
     "admin": frozenset(
         {"storage:read", "storage:delete", "storage:admin", "storage:finalize", "uploads:delegate"}
     ),
-    "element": frozenset(),
-    "ingester": frozenset({"storage:read", "storage:write", "uploads:delegate", "index:write", "files:read"}),
-    "query": frozenset({"storage:read"}),
+    "element": frozenset({"revocations:read"}),
+    "ingester": frozenset(
+        {"storage:read", "storage:write", "uploads:delegate", "index:write", "files:read", "revocations:read"}
+    ),
+    "query": frozenset({"storage:read", "revocations:read"}),
 }
 """What the service account of each of our own roles needs, and nothing more."""
 

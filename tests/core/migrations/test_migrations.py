@@ -21,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 from artstore.core import migrations
 
 TABLES: Final = {
+    "account_usage",
     "alembic_version",
     "elements",
     "file_attributes",
@@ -30,6 +31,7 @@ TABLES: Final = {
     "finalizations",
     "index_positions",
     "leases",
+    "revocations",
     "service_accounts",
     "signing_keys",
 }

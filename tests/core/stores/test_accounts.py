@@ -90,6 +90,7 @@ async def test_a_change_leaves_everything_else_as_it_was(accounts: AccountsStore
         status="suspended",
         scopes=frozenset({"audit:read"}),
         updated_at=LATER,
+        tokens_valid_from=LATER + timedelta(seconds=1),
     )
 
 

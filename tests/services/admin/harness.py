@@ -196,7 +196,8 @@ class ElementServer:
             {
                 "base_directory": data / element_id,
                 "element": {"element_id": element_id, "mode": mode, "priority": priority, **element},
-                "issuer": admin.url,
+                "admin": {"url": admin.url},
+                "secrets": [{"type": "file", "directory": data / "secrets"}],
             }
         )
 

@@ -56,7 +56,9 @@ async def test_a_new_account_is_told_its_secret_once(admin: AdminClient) -> None
         "is_system": False,
         "created_at": account["created_at"],
         "updated_at": account["created_at"],
+        "secret_created_at": account["created_at"],
         "secret_expires_at": account["secret_expires_at"],
+        "days_until_expiry": 89,
         "last_used_at": shown["last_used_at"],
     }
 

@@ -22,6 +22,7 @@ from artstore.core.keys import (
     PRINCIPAL,
     RATE,
     REQUEST_ID,
+    REVOCATIONS,
     RUNNING,
     SECURITY_HEADERS,
     STOPPING,
@@ -166,6 +167,8 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         return await handler(request)
     credentials = Credentials(bearer_token=bearer_token(request))
     principal = await request.app[AUTHENTICATOR].authenticate(credentials)
+    # Asked every time, beside what the authenticator remembers: a revocation holds at once.
+    await request.app[REVOCATIONS].require_valid(principal)
     request[PRINCIPAL] = principal
     await charge_principal(request, principal)
     scope = endpoint.operation.scope

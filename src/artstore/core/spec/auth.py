@@ -21,6 +21,8 @@ class Principal:
     """Who sends a request and what it may do. Unknown roles and scopes mean no access.
 
     ``rate_limit`` is in requests per minute; ``None`` means that nothing was proved to limit them.
+    ``token_id`` and ``issued_at`` say what a revocation would have to name: without them a token can be
+    revoked only together with all others of its client.
     """
 
     subject: str
@@ -31,6 +33,7 @@ class Principal:
     token_id: str | None = None
     expires_at: datetime | None = None
     rate_limit: int | None = None
+    issued_at: datetime | None = None
 
 
 @runtime_checkable

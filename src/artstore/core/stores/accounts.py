@@ -4,13 +4,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Literal, TypedDict, Unpack
 
 from pydantic import Field
 
+from artstore.core.revocation import Revocation, closed_client, tokens_valid_from, whole_client
+from artstore.core.scopes import scopes_of
 from artstore.core.spec import Database, NotFoundError, Parameter, Reader, Transaction
-from artstore.core.stores.rows import Record, StoredTime, Words, count, insert_sql, to_microseconds
+from artstore.core.stores.revocations import add_revocation
+from artstore.core.stores.rows import (
+    OrderedWords,
+    Record,
+    StoredTime,
+    Words,
+    count,
+    insert_sql,
+    to_microseconds,
+)
+
+HISTORY: Final = 5
+"""How many hashes of former secrets are kept."""
 
 AccountStatus = Literal["active", "suspended", "expired", "deleted"]
 
@@ -19,7 +33,8 @@ class ServiceAccount(Record):
     """One account. ``scopes`` are given beyond those of ``role``.
 
     While a secret is being rotated, the previous one is good until ``previous_secret_until``. A secret
-    without ``secret_expires_at`` never expires.
+    without ``secret_expires_at`` never expires. Tokens from before ``tokens_valid_from`` are revoked.
+    ``secret_history`` has the hashes of former secrets, the last one first.
     """
 
     id: str
@@ -38,6 +53,20 @@ class ServiceAccount(Record):
     created_at: StoredTime
     updated_at: StoredTime
     last_used_at: StoredTime | None = None
+    tokens_valid_from: StoredTime | None = None
+    rate_limit: int | None = None
+    secret_history: OrderedWords = Field(default=(), repr=False)
+
+    @property
+    def granted_scopes(self) -> frozenset[str]:
+        """Everything it may do."""
+        return scopes_of(self.role, self.scopes)
+
+    def status_at(self, now: datetime) -> AccountStatus:
+        """``expired`` is not kept: time alone makes it."""
+        expires_at = self.secret_expires_at
+        is_expired = self.status == "active" and expires_at is not None and expires_at <= now
+        return "expired" if is_expired else self.status
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +92,7 @@ class AccountChange(TypedDict, total=False):
     role: str | None
     scopes: frozenset[str]
     status: AccountStatus
+    rate_limit: int | None
 
 
 class AccountsStore:
@@ -108,22 +138,41 @@ class AccountsStore:
         *,
         status: AccountStatus | None = None,
         role: str | None = None,
+        search: str | None = None,
         limit: int = 100,
         offset: int = 0,
     ) -> AccountPage:
-        """Accounts in the order of their names; deleted ones only when ``status`` asks for them."""
+        """Accounts in the order of their names; deleted ones only when ``status`` asks for them.
+
+        ``search`` is looked for in names, descriptions and client ids, upper or lower case.
+        """
         where, parameters = _where(status, role)
         rows = await self._database.fetch_all(
-            f"SELECT * FROM service_accounts WHERE {where} ORDER BY name, id LIMIT :limit OFFSET :offset",
-            {**parameters, "limit": limit, "offset": offset},
+            f"SELECT * FROM service_accounts WHERE {where} ORDER BY name, id", parameters
         )
-        total = await count(self._database, f"SELECT 1 FROM service_accounts WHERE {where}", parameters)
-        return AccountPage([ServiceAccount.from_row(row) for row in rows], total)
+        # There are thousands of accounts at most, and engines differ in which alphabets they fold.
+        found = [account for row in rows if _matches(account := ServiceAccount.from_row(row), search)]
+        return AccountPage(found[offset : offset + limit], len(found))
+
+    async def expiring(self, until: datetime) -> Sequence[ServiceAccount]:
+        """Active accounts whose secret is good no longer than ``until``, the first to expire first."""
+        rows = await self._database.fetch_all(
+            "SELECT * FROM service_accounts WHERE status = 'active' AND secret_expires_at <= :until"
+            " ORDER BY secret_expires_at, id",
+            {"until": to_microseconds(until)},
+        )
+        return [ServiceAccount.from_row(row) for row in rows]
+
+    async def count(self) -> int:
+        """How many accounts are not deleted."""
+        return await count(self._database, "SELECT 1 FROM service_accounts WHERE status <> 'deleted'")
 
     async def update(
         self, account_id: str, *, at: datetime, **change: Unpack[AccountChange]
     ) -> ServiceAccount:
         """Change an account; the account as it is now.
+
+        An account that loses a right, or all of them, loses the tokens that have it in the same moment.
 
         Raises:
             NotFoundError: there is no such account, or it is deleted.
@@ -131,7 +180,20 @@ class AccountsStore:
         """
         async with self._database.transaction() as transaction:
             account = await _get(transaction, account_id)
-            return await _replace(transaction, account.model_copy(update={**change, "updated_at": at}))
+            changed = account.model_copy(update={**change, "updated_at": at})
+            revocation = _revocation(account, changed, at=at)
+            return await _replace(transaction, changed, revocation)
+
+    async def revoke_tokens(self, account_id: str, *, at: datetime) -> ServiceAccount:
+        """Revoke every token that the account has; it may ask for others.
+
+        Raises:
+            NotFoundError: there is no such account, or it is deleted.
+        """
+        async with self._database.transaction() as transaction:
+            account = await _get(transaction, account_id)
+            revocation = None if account.status != "active" else whole_client(account.client_id, at=at)
+            return await _replace(transaction, account, revocation)
 
     async def delete(self, account_id: str, *, at: datetime) -> None:
         """Delete an account for good.
@@ -163,6 +225,7 @@ class AccountsStore:
                 "secret_expires_at": expires_at,
                 "previous_secret_hash": account.secret_hash,
                 "previous_secret_until": previous_until,
+                "secret_history": (account.secret_hash, *account.secret_history)[:HISTORY],
                 "updated_at": at,
             }
             return await _replace(transaction, account.model_copy(update=rotated))
@@ -177,11 +240,24 @@ class AccountsStore:
 
 
 def _where(status: AccountStatus | None, role: str | None) -> tuple[str, dict[str, Parameter]]:
-    where = "status <> 'deleted'" if status is None else "status = :status"
+    parameters: dict[str, Parameter] = {}
+    where = "status <> 'deleted'"
+    if status in ("active", "expired"):
+        is_expired = "COALESCE(secret_expires_at <= :now, FALSE)"
+        where = f"status = 'active' AND {'' if status == 'expired' else 'NOT '}{is_expired}"
+        parameters["now"] = to_microseconds(datetime.now(UTC))
+    elif status is not None:
+        where = "status = :status"
+        parameters["status"] = status
     if role is not None:
         where += " AND role = :role"
-    chosen: dict[str, Parameter] = {"status": status, "role": role}
-    return where, {name: value for name, value in chosen.items() if value is not None}
+        parameters["role"] = role
+    return where, parameters
+
+
+def _matches(account: ServiceAccount, search: str | None) -> bool:
+    wanted = (search or "").casefold()
+    return any(wanted in text.casefold() for text in (account.name, account.description, account.client_id))
 
 
 async def _get(reader: Reader, account_id: str) -> ServiceAccount:
@@ -193,6 +269,21 @@ async def _get(reader: Reader, account_id: str) -> ServiceAccount:
     return ServiceAccount.from_row(row)
 
 
-async def _replace(transaction: Transaction, account: ServiceAccount) -> ServiceAccount:
+async def _replace(
+    transaction: Transaction, account: ServiceAccount, revocation: Revocation | None = None
+) -> ServiceAccount:
+    if revocation is not None:
+        await add_revocation(transaction, revocation)
+        since = tokens_valid_from(revocation.revoked_at)
+        account = account.model_copy(update={"tokens_valid_from": since})
     await transaction.execute(_UPDATE, account.to_row())
     return account
+
+
+def _revocation(before: ServiceAccount, after: ServiceAccount, *, at: datetime) -> Revocation | None:
+    """What must be refused from now on; nothing when the account may do no less than before."""
+    if after.status != "active":
+        return closed_client(after.client_id, at=at)
+    if before.status != "active" or not before.granted_scopes <= after.granted_scopes:
+        return whole_client(after.client_id, at=at)
+    return None

@@ -37,6 +37,9 @@ StoredTime = Annotated[datetime, BeforeValidator(_read_time)]
 Words = Annotated[frozenset[str], BeforeValidator(_read_words)]
 """A set of words without white space, kept as one text."""
 
+OrderedWords = Annotated[tuple[str, ...], BeforeValidator(_read_words)]
+"""The same with an order."""
+
 
 class Record(BaseModel):
     """One row of a table whose columns are the fields' names."""
@@ -51,11 +54,13 @@ class Record(BaseModel):
         return {name: _to_column(getattr(self, name)) for name in type(self).model_fields}
 
 
-def _to_column(value: Parameter | datetime | frozenset[str]) -> Parameter:
+def _to_column(value: Parameter | datetime | frozenset[str] | tuple[str, ...]) -> Parameter:
     if isinstance(value, datetime):
         return to_microseconds(value)
     if isinstance(value, frozenset):
         return " ".join(sorted(value))
+    if isinstance(value, tuple):
+        return " ".join(value)
     return value
 
 

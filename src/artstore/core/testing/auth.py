@@ -58,6 +58,8 @@ class AuthContract:
             name="one",
             jti=identifier,
             scope="files:read storage:read",
+            iat=expires - HOUR,
+            nbf=expires - HOUR,
             exp=expires,
         )
 
@@ -71,6 +73,7 @@ class AuthContract:
             scopes=frozenset({"files:read", "storage:read"}),
             token_id=identifier,
             expires_at=datetime.fromtimestamp(expires, tz=UTC),
+            issued_at=datetime.fromtimestamp(expires - HOUR, tz=UTC),
         )
 
     async def test_people_have_a_kind_of_their_own(

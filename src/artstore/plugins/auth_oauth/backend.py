@@ -37,6 +37,7 @@ REFUSALS: Final[Mapping[type[jwt.PyJWTError], str]] = {
 }
 
 _Text = Annotated[str, Field(min_length=1)]
+_Time = Annotated[float, Field(ge=0, lt=datetime.max.replace(tzinfo=UTC).timestamp())]
 
 
 class AccessTokenClaims(BaseModel):
@@ -51,7 +52,8 @@ class AccessTokenClaims(BaseModel):
     scope: str
     type: PrincipalKind
     token_use: Literal["access"]
-    exp: Annotated[float, Field(lt=datetime.max.replace(tzinfo=UTC).timestamp())]
+    iat: _Time
+    exp: _Time
     # A token bound to a certificate (RFC 8705) is worth nothing without it, and the binding is not
     # checked here: so it is refused rather than taken as an ordinary one.
     cnf: None = None
@@ -174,4 +176,5 @@ def _principal(claims: AccessTokenClaims) -> Principal:
         token_id=claims.jti,
         expires_at=datetime.fromtimestamp(claims.exp, tz=UTC),
         rate_limit=claims.rate_limit,
+        issued_at=datetime.fromtimestamp(claims.iat, tz=UTC),
     )

@@ -14,9 +14,9 @@ from artstore.core.logging import get_logger
 from artstore.core.secrets import SecretsChain
 from artstore.core.spec import AlreadyExistsError, ConfigurationError, NotFoundError
 from artstore.core.stores.accounts import AccountsStore, ServiceAccount
+from artstore.services.admin.account_models import AccountEnvironment
 from artstore.services.admin.client_authentication import CLIENT_ID
-from artstore.services.admin.client_secrets import ClientSecrets
-from artstore.services.admin.service_accounts import AccountEnvironment, new_client_id
+from artstore.services.admin.client_secrets import ClientSecrets, new_client_id
 from artstore.services.admin.system_accounts import (
     SYSTEM_ACCOUNTS,
     SystemAccount,
@@ -151,7 +151,9 @@ class Bootstrap:
             await self._accounts.rotate_secret(
                 account.id, secret_hash=digest, at=now, expires_at=None, previous_until=now
             )
-            _log.info("system_secret_adopted", name=account.name, client_id=account.client_id)
+            # An older one comes from a backup, or from somebody who has kept it.
+            write = _log.warning if digest in account.secret_history else _log.info
+            write("system_secret_adopted", name=account.name, client_id=account.client_id)
 
 
 def _require_long(secret: bytes, what: str) -> None:

@@ -1,7 +1,8 @@
-"""Secrets of service accounts: machine-made, shown once, kept as keyed hashes."""
+"""Ids and secrets of service accounts: machine-made, the secrets shown once and kept as keyed hashes."""
 
 import hashlib
 import hmac
+import re
 import secrets
 from typing import Final
 
@@ -28,3 +29,9 @@ class ClientSecrets:
     def digest(self, secret: str) -> str:
         """What is kept of ``secret``: 64 hex digits."""
         return hmac.digest(self._pepper, secret.encode(), hashlib.sha256).hex()
+
+
+def new_client_id(name: str, environment: str) -> str:
+    """``sa_<environment>_<name>_<8 hex>``, the name in characters that are safe everywhere."""
+    safe = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "account"
+    return f"sa_{environment}_{safe}_{secrets.token_hex(4)}"

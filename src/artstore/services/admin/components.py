@@ -9,13 +9,19 @@ from artstore.core.client.roles import RoleClient
 from artstore.core.config import Settings
 from artstore.core.http.rates import RateLimiter
 from artstore.core.metrics import Metrics
+from artstore.core.revocation import RevocationList
 from artstore.core.secrets import SecretsChain
 from artstore.core.spec import Cache, Database
+from artstore.core.stores.account_usage import UsageStore
 from artstore.core.stores.accounts import AccountsStore
 from artstore.core.stores.elements import ElementsStore
 from artstore.core.stores.files import FilesStore
 from artstore.core.stores.finalizations import FinalizationsStore
 from artstore.core.stores.keys import KeysStore
+from artstore.core.stores.revocations import RevocationsStore
+from artstore.services.admin.account_census import AccountCensus
+from artstore.services.admin.account_models import AccountEnvironment
+from artstore.services.admin.account_usage import UsageRecorder
 from artstore.services.admin.bootstrap import Bootstrap, required_secret
 from artstore.services.admin.client_authentication import ClientAuthenticator
 from artstore.services.admin.client_secrets import PEPPER, ClientSecrets
@@ -31,9 +37,11 @@ from artstore.services.admin.holds import HoldRelay
 from artstore.services.admin.indexer import Indexer
 from artstore.services.admin.master_key import MASTER_KEY, MasterKey
 from artstore.services.admin.metrics import AdminMetrics
-from artstore.services.admin.service_accounts import AccountEnvironment, ServiceAccounts
+from artstore.services.admin.revocations import Revocations
+from artstore.services.admin.service_accounts import ServiceAccounts
 from artstore.services.admin.signing_keys import SigningKeys
 from artstore.services.admin.token_endpoint import TokenEndpoint
+from artstore.services.admin.token_status import TokenStatus
 from artstore.services.admin.tokens import TokenIssuer
 
 ENVIRONMENTS: Final[Mapping[str, AccountEnvironment]] = {"development": "dev", "production": "prod"}
@@ -46,8 +54,12 @@ class Components:
     metrics: AdminMetrics
     signing_keys: SigningKeys
     tokens: TokenEndpoint
+    token_status: TokenStatus
+    revocations: Revocations
     guesses: GuessLimit
     accounts: ServiceAccounts
+    account_census: AccountCensus
+    account_usage: UsageRecorder
     elements: ElementRegistry
     element_watch: ElementWatch
     files: FileRegistry
@@ -66,6 +78,7 @@ async def make_components(
     database: Database,
     client: RoleClient,
     metrics: Metrics,
+    revoked: RevocationList,
 ) -> Components:
     """Join the parts, with the keys and accounts that every start makes sure of.
 
@@ -88,6 +101,10 @@ async def make_components(
         lifetime=settings.admin.token_lifetime,
         rate_limit=settings.admin.rate_limit,
     )
+    usage = UsageRecorder(UsageStore(database))
+    clients = ClientAuthenticator(accounts, client_secrets, usage)
+    revocations = Revocations(RevocationsStore(database), revoked)
+    await revocations.look()
     finalizing = FinalizationsStore(database)
     steps = FinalizationSteps(
         files,
@@ -101,15 +118,22 @@ async def make_components(
     return Components(
         metrics=measured,
         signing_keys=signing_keys,
-        tokens=TokenEndpoint(accounts, ClientAuthenticator(accounts, client_secrets), issuer),
+        tokens=TokenEndpoint(accounts, clients, issuer, usage),
         guesses=GuessLimit(cache, rates, quota=settings.server.rate_limits.failures),
+        token_status=TokenStatus(
+            clients, revocations, issuer=settings.issuer_url(), audience=settings.audience
+        ),
+        revocations=revocations,
         accounts=ServiceAccounts(
             accounts,
+            usage=UsageStore(database),
             client_secrets=client_secrets,
             chain=secrets,
             environment=environment,
-            gauge=measured.accounts,
+            revocations=revocations,
         ),
+        account_census=AccountCensus(accounts, measured.accounts),
+        account_usage=usage,
         elements=registry,
         element_watch=ElementWatch(elements, registry, seeds=settings.element_urls()),
         files=file_registry,

@@ -14,7 +14,7 @@ from artstore.core.keys import RATE
 from artstore.core.logging import get_logger
 from artstore.core.protection import address_group
 from artstore.core.spec import Cache, UnavailableError
-from artstore.services.admin.token_requests import TokenRefusedError
+from artstore.services.admin.client_requests import TokenRefusedError
 
 PROVED_FOR: Final = 86400.0
 """Seconds for which an address is known as the client's own after the client proved itself from there."""

@@ -1,5 +1,7 @@
 """The authorization server's metadata (RFC 8414), from which clients configure themselves."""
 
+from typing import Final
+
 from pydantic import BaseModel
 
 from artstore.core.config import Settings
@@ -7,8 +9,11 @@ from artstore.core.scopes import SCOPES
 from artstore.services.admin.token_requests import GRANT_TYPE
 
 TOKEN_PATH = "/api/v1/auth/token"  # noqa: S105 - a path
+REVOCATION_PATH = "/api/v1/auth/revoke"
+INTROSPECTION_PATH = "/api/v1/auth/introspect"
 JWKS_PATH = "/.well-known/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
+AUTH_METHODS: Final = ("client_secret_basic", "client_secret_post")
 
 
 class ServerMetadata(BaseModel):
@@ -16,11 +21,15 @@ class ServerMetadata(BaseModel):
 
     issuer: str
     token_endpoint: str
+    revocation_endpoint: str
+    introspection_endpoint: str
     jwks_uri: str
     scopes_supported: list[str]
     response_types_supported: list[str]
     grant_types_supported: list[str]
     token_endpoint_auth_methods_supported: list[str]
+    revocation_endpoint_auth_methods_supported: list[str]
+    introspection_endpoint_auth_methods_supported: list[str]
 
 
 def server_metadata(settings: Settings) -> ServerMetadata:
@@ -29,9 +38,13 @@ def server_metadata(settings: Settings) -> ServerMetadata:
     return ServerMetadata(
         issuer=settings.issuer_url(),
         token_endpoint=admin + TOKEN_PATH,
+        revocation_endpoint=admin + REVOCATION_PATH,
+        introspection_endpoint=admin + INTROSPECTION_PATH,
         jwks_uri=admin + JWKS_PATH,
         scopes_supported=sorted(SCOPES),
         response_types_supported=[],  # there is no authorization endpoint
         grant_types_supported=[GRANT_TYPE],
-        token_endpoint_auth_methods_supported=["client_secret_basic", "client_secret_post"],
+        token_endpoint_auth_methods_supported=list(AUTH_METHODS),
+        revocation_endpoint_auth_methods_supported=list(AUTH_METHODS),
+        introspection_endpoint_auth_methods_supported=list(AUTH_METHODS),
     )

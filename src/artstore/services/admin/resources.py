@@ -11,7 +11,18 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from artstore.core import migrations
 from artstore.core.app import Resource
-from artstore.core.keys import CACHE, CLIENT, DATABASE, HEALTH, METRICS, RATES, SECRETS, SETTINGS, STOPPING
+from artstore.core.keys import (
+    CACHE,
+    CLIENT,
+    DATABASE,
+    HEALTH,
+    METRICS,
+    RATES,
+    REVOCATIONS,
+    SECRETS,
+    SETTINGS,
+    STOPPING,
+)
 from artstore.core.spec import ConfigurationError
 from artstore.core.stores.leases import LeasesStore
 from artstore.services.admin.components import Components, make_components
@@ -48,10 +59,15 @@ async def open_components(app: web.Application) -> AsyncGenerator[Components, No
         database=app[DATABASE],
         client=app[CLIENT],
         metrics=app[METRICS],
+        revoked=app[REVOCATIONS],
     )
     app[HEALTH].add("elements", components.elements.check, required=False)
     app[HEALTH].add("indexer", components.indexer.check, required=False)
-    yield components
+    try:
+        yield components
+    finally:
+        # The last request has been answered: nothing more will be counted.
+        await components.account_usage.write()
 
 
 @asynccontextmanager
@@ -63,7 +79,9 @@ async def run_jobs(app: web.Application) -> AsyncGenerator[None, None]:
         LeasedJob("indexer", components.indexer.run, leases=leases, held=held).run,
         LeasedJob("finalizer", components.finalizer.run, leases=leases, held=held).run,
         LeasedJob("element-watch", components.element_watch.run, leases=leases, held=held).run,
-        components.accounts.count,
+        components.account_census.run,
+        components.account_usage.run,
+        components.revocations.run,
     )
 
     async def run_until_stopping() -> None:

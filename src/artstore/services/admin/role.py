@@ -3,6 +3,8 @@
 from typing import Final
 
 from artstore.core.app import Role
+from artstore.services.admin.account_routes import ACCOUNT_OPERATIONS
+from artstore.services.admin.authorization_routes import AUTHORIZATION_OPERATIONS
 from artstore.services.admin.finalization_routes import FINALIZATION_OPERATIONS
 from artstore.services.admin.hold_routes import HOLD_OPERATIONS
 from artstore.services.admin.mode_routes import MODE_OPERATIONS
@@ -12,6 +14,13 @@ from artstore.services.admin.routes import OPERATIONS
 ROLE: Final = Role(
     name="admin",
     title="ArtStore admin",
-    operations=(*OPERATIONS, *MODE_OPERATIONS, *HOLD_OPERATIONS, *FINALIZATION_OPERATIONS),
+    operations=(
+        *AUTHORIZATION_OPERATIONS,
+        *OPERATIONS,
+        *ACCOUNT_OPERATIONS,
+        *MODE_OPERATIONS,
+        *HOLD_OPERATIONS,
+        *FINALIZATION_OPERATIONS,
+    ),
     resources=RESOURCES,
 )

@@ -10,9 +10,11 @@ from artstore.core.http.operations import json_response
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError
 from artstore.core.stores.accounts import AccountsStore, ServiceAccount
+from artstore.services.admin.account_usage import UsageRecorder
 from artstore.services.admin.client_authentication import ClientAuthenticator
-from artstore.services.admin.token_requests import ErrorCode, TokenRefusedError, TokenRequest
-from artstore.services.admin.tokens import IssuedToken, TokenIssuer, granted_scopes
+from artstore.services.admin.client_requests import ErrorCode, TokenRefusedError
+from artstore.services.admin.token_requests import TokenRequest
+from artstore.services.admin.tokens import IssuedToken, TokenIssuer
 
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 CHALLENGE: Final = 'Basic realm="artstore", charset="UTF-8"'
@@ -34,11 +36,16 @@ class TokenEndpoint:
     """Authenticates clients and gives them tokens."""
 
     def __init__(
-        self, accounts: AccountsStore, authenticator: ClientAuthenticator, issuer: TokenIssuer
+        self,
+        accounts: AccountsStore,
+        authenticator: ClientAuthenticator,
+        issuer: TokenIssuer,
+        usage: UsageRecorder,
     ) -> None:
         self._accounts = accounts
         self._authenticator = authenticator
         self._issuer = issuer
+        self._usage = usage
 
     async def answer(self, asked: TokenRequest) -> IssuedToken:
         """A token with the scopes that were asked for.
@@ -46,15 +53,14 @@ class TokenEndpoint:
         Raises:
             TokenRefusedError: the credentials do not hold, or the scopes are not all the client's.
         """
-        account = await self._authenticator.authenticate(asked.client_id, asked.client_secret)
-        if account is None:
-            raise TokenRefusedError("invalid_client", "client authentication failed")
-        granted = granted_scopes(account)
+        account = await self._authenticator.authenticate(asked.proof)
+        granted = account.granted_scopes
         if not asked.scopes <= granted:
             raise TokenRefusedError(
                 "invalid_scope", f"this client may have: {' '.join(sorted(granted)) or 'no scope'}"
             )
         token = await self._issuer.issue(account, asked.scopes or granted)
+        self._usage.issued(account.id)
         await self._note_use(account)
         return token
 

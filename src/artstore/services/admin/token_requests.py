@@ -1,49 +1,28 @@
-"""Reads requests to the token endpoint: form or JSON, credentials by HTTP Basic or in the body."""
+"""Reads requests to the token endpoint (RFC 6749 section 4.4.2)."""
 
-import base64
-import binascii
-from dataclasses import dataclass, field
-from typing import Annotated, Final, Literal
-from urllib.parse import parse_qsl, unquote_plus
+from dataclasses import dataclass
+from typing import Annotated, Final
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from artstore.core.http.bodies import guarded_body
-from artstore.core.keys import SETTINGS
+from artstore.services.admin.client_requests import (
+    JSON,
+    ClientParameters,
+    ClientProof,
+    TokenRefusedError,
+    proof_of,
+    read_parameters,
+)
 
-FORM: Final = "application/x-www-form-urlencoded"
-JSON: Final = "application/json"
-MAX_BODY_SIZE: Final = 16 * 1024
-"""Bytes: hundreds of scopes."""
-
-_MAX_PARAMETERS: Final = 32
 GRANT_TYPE: Final = "client_credentials"
 
-ErrorCode = Literal["invalid_request", "invalid_client", "unsupported_grant_type", "invalid_scope"]
 
-
-class TokenRefusedError(Exception):
-    """The request gets no token. ``code`` is one of RFC 6749 section 5.2, ``description`` helps people."""
-
-    def __init__(self, code: ErrorCode, description: str) -> None:
-        super().__init__(code)
-        self.code: ErrorCode = code
-        self.description = description
-
-
-class TokenParameters(BaseModel):
-    """The body of a token request (RFC 6749 section 4.4.2). Unknown parameters are ignored."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
+class TokenParameters(ClientParameters):
+    """The body of a token request."""
 
     grant_type: Annotated[
         str | None, Field(description="`client_credentials`, which in JSON may be left out.")
-    ] = None
-    client_id: Annotated[str | None, Field(description="Absent with HTTP Basic.")] = None
-    client_secret: Annotated[
-        str | None,
-        Field(repr=False, description="Absent with HTTP Basic.", json_schema_extra={"format": "password"}),
     ] = None
     scope: Annotated[
         str | None, Field(description="Scopes separated by spaces; all that the client has by default.")
@@ -54,8 +33,7 @@ class TokenParameters(BaseModel):
 class TokenRequest:
     """A well-formed request. ``scopes`` is empty when the client asks for all it may have."""
 
-    client_id: str
-    client_secret: str = field(repr=False)
+    proof: ClientProof
     scopes: frozenset[str]
 
 
@@ -66,43 +44,9 @@ async def read_token_request(request: web.Request) -> TokenRequest:
         TokenRefusedError: it is malformed, ambiguous, or not the client credentials grant.
         ContentTooLargeError, RequestTimeoutError, IncompleteBodyError: the body is unusable.
     """
-    parameters = _parse(request.content_type, await _read_body(request))
-    _check_grant_type(parameters.grant_type, is_required=request.content_type == FORM)
-    client_id, client_secret = _credentials(request.headers.getall("Authorization", []), parameters)
-    return TokenRequest(client_id, client_secret, frozenset((parameters.scope or "").split()))
-
-
-async def _read_body(request: web.Request) -> bytes:
-    stall_timeout = request.app[SETTINGS].server.stall_timeout
-    chunks = guarded_body(request, limit=MAX_BODY_SIZE, stall_timeout=stall_timeout)
-    return b"".join([chunk async for chunk in chunks])
-
-
-def _parse(content_type: str, body: bytes) -> TokenParameters:
-    try:
-        if content_type == FORM:
-            return TokenParameters.model_validate(_form(body))
-        if content_type == JSON:
-            return TokenParameters.model_validate_json(body, strict=True)
-    except ValidationError:
-        raise TokenRefusedError(
-            "invalid_request", "the body must be a JSON object whose parameters are strings"
-        ) from None
-    raise TokenRefusedError("invalid_request", f"send the parameters as {FORM} or {JSON}")
-
-
-def _form(body: bytes) -> dict[str, str]:
-    """Parameters by name; those without a value count as absent (RFC 6749 section 3.2)."""
-    try:
-        pairs = parse_qsl(
-            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS
-        )
-    except ValueError:
-        raise TokenRefusedError("invalid_request", "the form is not valid UTF-8 or is too long") from None
-    parameters = dict(pairs)
-    if len(parameters) < len(pairs):
-        raise TokenRefusedError("invalid_request", "a parameter is given more than once")
-    return {name: value for name, value in parameters.items() if value}
+    parameters = await read_parameters(request, TokenParameters)
+    _check_grant_type(parameters.grant_type, is_required=request.content_type != JSON)
+    return TokenRequest(proof_of(request, parameters), frozenset((parameters.scope or "").split()))
 
 
 def _check_grant_type(grant_type: str | None, *, is_required: bool) -> None:
@@ -111,31 +55,3 @@ def _check_grant_type(grant_type: str | None, *, is_required: bool) -> None:
     if grant_type is None:
         raise TokenRefusedError("invalid_request", f"grant_type is missing: send {GRANT_TYPE}")
     raise TokenRefusedError("unsupported_grant_type", f"the only grant type here is {GRANT_TYPE}")
-
-
-def _credentials(headers: list[str], parameters: TokenParameters) -> tuple[str, str]:
-    """By exactly one method (RFC 6749 section 2.3): two could name two clients."""
-    if not headers:
-        if parameters.client_id is None or parameters.client_secret is None:
-            raise TokenRefusedError("invalid_client", "send client_id and client_secret")
-        return parameters.client_id, parameters.client_secret
-    if len(headers) > 1 or parameters.client_secret is not None:
-        raise TokenRefusedError("invalid_request", "send the credentials once: by HTTP Basic or in the body")
-    client_id, client_secret = _basic(headers[0])
-    # Clients may repeat their id in the body, for it identifies them without proving anything.
-    if parameters.client_id not in (None, client_id):
-        raise TokenRefusedError("invalid_request", "client_id differs from the one of HTTP Basic")
-    return client_id, client_secret
-
-
-def _basic(header: str) -> tuple[str, str]:
-    """RFC 7617, with both parts percent-encoded before (RFC 6749 section 2.3.1)."""
-    scheme, _, encoded = header.partition(" ")
-    try:
-        decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-        client_id, separator, client_secret = decoded.partition(":")
-        if scheme.lower() == "basic" and separator:
-            return unquote_plus(client_id, errors="strict"), unquote_plus(client_secret, errors="strict")
-    except (binascii.Error, ValueError):
-        pass
-    raise TokenRefusedError("invalid_client", "send one Authorization header of the form Basic <credentials>")

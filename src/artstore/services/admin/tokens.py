@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final, Literal
 import jwt
 from pydantic import BaseModel, Field
 
-from artstore.core.scopes import scopes_of
 from artstore.core.stores.accounts import ServiceAccount
 from artstore.services.admin.signing_keys import ALGORITHM, SigningKeys
 
@@ -45,6 +44,9 @@ class TokenIssuer:
         """
         key = await self._keys.current()
         now = datetime.now(UTC).replace(microsecond=0)
+        if account.tokens_valid_from is not None:
+            # Tokens of the second in which others were revoked could not be told from those.
+            now = max(now, account.tokens_valid_from)
         scope = " ".join(sorted(scopes))
         claims = self._claims(account, scope=scope, issued_at=now)
         token = jwt.encode(claims, key.private_key, ALGORITHM, headers={"kid": key.kid, "typ": TOKEN_TYPE})
@@ -71,11 +73,5 @@ class TokenIssuer:
 
     def _limits(self, account: ServiceAccount) -> dict[str, int]:
         """How often the token may be used, for every role to hold its bearer to."""
-        if account.is_system or self._rate_limit is None:
-            return {}
-        return {"rate_limit": self._rate_limit}
-
-
-def granted_scopes(account: ServiceAccount) -> frozenset[str]:
-    """Everything the account may do."""
-    return scopes_of(account.role, account.scopes)
+        limit = self._rate_limit if account.rate_limit is None else account.rate_limit
+        return {} if account.is_system or limit is None else {"rate_limit": limit}

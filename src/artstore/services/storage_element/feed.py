@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 
+from artstore.core.waiting import first_of
 from artstore.services.storage_element.catalog import Catalog
 
 
@@ -16,13 +17,4 @@ async def wait_beyond(catalog: Catalog, sequence: int, *, patience: float, stopp
         async with asyncio.timeout(patience):
             epoch = catalog.epoch
             while (catalog.epoch, catalog.last_sequence) == (epoch, sequence) and not stopping.is_set():
-                await _first_of(catalog.changed, stopping)
-
-
-async def _first_of(*events: asyncio.Event) -> None:
-    waiting = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for each in waiting:
-            each.cancel()
+                await first_of(catalog.changed, stopping)

@@ -1,0 +1,137 @@
+"""Reads requests in which a client proves who it is: form or JSON, HTTP Basic or in the body (RFC 6749)."""
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from typing import Annotated, Final, Literal, TypeVar
+from urllib.parse import parse_qsl, unquote_plus
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from artstore.core.http.bodies import guarded_body
+from artstore.core.keys import SETTINGS
+
+FORM: Final = "application/x-www-form-urlencoded"
+JSON: Final = "application/json"
+MAX_BODY_SIZE: Final = 16 * 1024
+"""Bytes: hundreds of scopes."""
+
+_MAX_PARAMETERS: Final = 32
+
+ErrorCode = Literal[
+    "invalid_request",
+    "invalid_client",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+]
+
+
+class TokenRefusedError(Exception):
+    """The request is refused. ``code`` is one of RFC 6749 section 5.2, ``description`` helps people."""
+
+    def __init__(self, code: ErrorCode, description: str) -> None:
+        super().__init__(code)
+        self.code: ErrorCode = code
+        self.description = description
+
+
+class ClientParameters(BaseModel):
+    """What proves in the body who the client is. Unknown parameters are ignored (RFC 6749 section 3.2)."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    client_id: Annotated[str | None, Field(description="Absent with HTTP Basic.")] = None
+    client_secret: Annotated[
+        str | None,
+        Field(repr=False, description="Absent with HTTP Basic.", json_schema_extra={"format": "password"}),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientProof:
+    """What a client says to be, and what it proves that with."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+P = TypeVar("P", bound=ClientParameters)
+
+
+async def read_parameters(request: web.Request, model: type[P]) -> P:
+    """The parameters of the request.
+
+    Raises:
+        TokenRefusedError: they are malformed, ambiguous or not complete.
+        ContentTooLargeError, RequestTimeoutError, IncompleteBodyError: the body is unusable.
+    """
+    return _parse(request.content_type, await _read_body(request), model)
+
+
+def proof_of(request: web.Request, parameters: ClientParameters) -> ClientProof:
+    """With what the client proves itself: exactly one method (RFC 6749 section 2.3), or two could name two.
+
+    Raises:
+        TokenRefusedError: there is no proof, or there are several.
+    """
+    headers = request.headers.getall("Authorization", [])
+    if not headers:
+        if parameters.client_id is None or parameters.client_secret is None:
+            raise TokenRefusedError("invalid_client", "send client_id and client_secret")
+        return ClientProof(parameters.client_id, parameters.client_secret)
+    if len(headers) > 1 or parameters.client_secret is not None:
+        raise TokenRefusedError("invalid_request", "send the credentials once: by HTTP Basic or in the body")
+    client_id, client_secret = _basic(headers[0])
+    # Clients may repeat their id in the body, for it identifies them without proving anything.
+    if parameters.client_id not in (None, client_id):
+        raise TokenRefusedError("invalid_request", "client_id differs from the one of HTTP Basic")
+    return ClientProof(client_id, client_secret)
+
+
+async def _read_body(request: web.Request) -> bytes:
+    stall_timeout = request.app[SETTINGS].server.stall_timeout
+    chunks = guarded_body(request, limit=MAX_BODY_SIZE, stall_timeout=stall_timeout)
+    return b"".join([chunk async for chunk in chunks])
+
+
+def _parse(content_type: str, body: bytes, model: type[P]) -> P:
+    try:
+        if content_type == FORM:
+            return model.model_validate(_form(body))
+        if content_type == JSON:
+            return model.model_validate_json(body, strict=True)
+    except ValidationError:
+        raise TokenRefusedError(
+            "invalid_request",
+            "a parameter is missing, or the body is no JSON object whose parameters are strings",
+        ) from None
+    raise TokenRefusedError("invalid_request", f"send the parameters as {FORM} or {JSON}")
+
+
+def _form(body: bytes) -> dict[str, str]:
+    """Parameters by name; those without a value count as absent (RFC 6749 section 3.2)."""
+    try:
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS
+        )
+    except ValueError:
+        raise TokenRefusedError("invalid_request", "the form is not valid UTF-8 or is too long") from None
+    parameters = dict(pairs)
+    if len(parameters) < len(pairs):
+        raise TokenRefusedError("invalid_request", "a parameter is given more than once")
+    return {name: value for name, value in parameters.items() if value}
+
+
+def _basic(header: str) -> tuple[str, str]:
+    """RFC 7617, with both parts percent-encoded before (RFC 6749 section 2.3.1)."""
+    scheme, _, encoded = header.partition(" ")
+    try:
+        decoded = base64.b64decode(encoded.strip(), validate=True).decode()
+        client_id, separator, client_secret = decoded.partition(":")
+        if scheme.lower() == "basic" and separator:
+            return unquote_plus(client_id, errors="strict"), unquote_plus(client_secret, errors="strict")
+    except (binascii.Error, ValueError):
+        pass
+    raise TokenRefusedError("invalid_client", "send one Authorization header of the form Basic <credentials>")

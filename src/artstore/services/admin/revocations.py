@@ -1,0 +1,73 @@
+"""Revokes tokens, and tells every role at once."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final
+
+from artstore.core.logging import get_logger
+from artstore.core.revocation import KEPT_FOR, Revocation, RevocationList, RevocationPage, whole_client
+from artstore.core.spec import ArtStoreError, Principal
+from artstore.core.stores.revocations import RevocationsStore
+from artstore.core.waiting import first_of
+
+LOOK_INTERVAL: Final = 0.5
+"""Seconds between two looks at what other processes of admin have revoked."""
+PAGE_SIZE: Final = 1000
+
+_log = get_logger("revocations")
+
+
+class Revocations:
+    """The list of this cluster. ``known`` is the copy that admin itself asks about its own requests."""
+
+    def __init__(self, store: RevocationsStore, known: RevocationList) -> None:
+        self._store = store
+        self._known = known
+        self._position = ""
+        self._changed = asyncio.Event()
+        self._is_looked_at = True
+
+    async def revoke_token(self, principal: Principal) -> None:
+        """Refuse one token from now on, or all of its client's that are as old where it has no id."""
+        now = datetime.now(UTC)
+        if principal.token_id is None:
+            revocation = whole_client(principal.client_id, at=now)
+        else:
+            revocation = Revocation(token_id=principal.token_id, revoked_at=now, expires_at=now + KEPT_FOR)
+        await self._store.add(revocation)
+        await self.look()
+
+    async def look(self) -> None:
+        """Take note of what is new, and wake up who waits for it."""
+        page = await self._store.after(self._position, limit=PAGE_SIZE)
+        while page.items:
+            self._known.add(page.items)
+            self._position = page.position
+            self._changed.set()
+            self._changed = asyncio.Event()
+            page = await self._store.after(self._position, limit=PAGE_SIZE)
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled: other processes revoke, too."""
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL)
+            try:
+                await self.look()
+                self._is_looked_at = True
+            except ArtStoreError as error:
+                if self._is_looked_at:
+                    _log.warning("revocations_not_read", reason=error.detail)
+                self._is_looked_at = False
+
+    async def page(self, position: str, *, patience: float, stopping: asyncio.Event) -> RevocationPage:
+        """What came after ``position``; waits for something up to ``patience`` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while not stopping.is_set():
+                    changed = self._changed
+                    page = await self._store.after(position, limit=PAGE_SIZE)
+                    if page.items or page.position != position:
+                        return page
+                    await first_of(changed, stopping)
+        return await self._store.after(position, limit=PAGE_SIZE)
