@@ -9,9 +9,29 @@ from artstore.core.spec import ConfigurationError
 CONFIG_NAME: Final = "artstore.toml"
 RUNNING_NAME: Final = "admin-url"
 """File that tells clients where the running cluster is."""
+CERTS_NAME: Final = "certs"
+"""Directory of the certificates that `artstore certs` makes."""
+TLS_NAME: Final = "tls.toml"
+"""The section ``[tls]`` for these certificates, in this package."""
+ADMINISTRATOR: Final = "administrator"
+"""The operator, who has an account and a certificate as the roles have."""
 DEFAULT_DATA: Final = Path("artstore-data")
 ASIDE: Final = "before-amnesia"
 """Directory, beside the configuration file, in which the databases are while a drill has them away."""
+
+
+def add_tls(directory: Path) -> None:
+    """Append the section ``[tls]`` to the configuration file: mutual TLS with the certificates beside it.
+
+    Raises:
+        ConfigurationError: the file cannot be written to.
+    """
+    section = (files("artstore.cli") / TLS_NAME).read_text()
+    try:
+        with (directory / CONFIG_NAME).open("a") as config:
+            config.write(f"\n{section}")
+    except OSError as error:
+        raise ConfigurationError(f"cannot write to {directory}: {error.strerror}") from error
 
 
 def make_directory(directory: Path, *, base_port: int | None) -> None:

@@ -32,6 +32,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "fixity": "fixity:app",
     "drill": "drill:app",
     "service-account": "account_care:app",
+    "certs": "certs:app",
     "plugins": "plugins:app",
     "config": "configuration:app",
 }
