@@ -6,6 +6,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -37,10 +38,11 @@ class Answer:
 
 
 class Cluster:
-    """``artstore up`` on one directory, in a child process."""
+    """``artstore up`` on one directory, in a child process; with ``tls`` as ``artstore up --tls``."""
 
-    def __init__(self, data: Path, *, base_port: int | None = None) -> None:
+    def __init__(self, data: Path, *, base_port: int | None = None, tls: bool = False) -> None:
         self.data = data
+        self.tls = tls
         self.base_port = base_port or free_base_port()
         self.log = data.parent / f"{data.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -56,7 +58,10 @@ class Cluster:
         """Start without waiting."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [artstore(), "up", "--data", str(self.data), "--base-port", str(self.base_port)],
+                [
+                    *(artstore(), "up", "--data", str(self.data), "--base-port", str(self.base_port)),
+                    *(["--tls"] if self.tls else []),
+                ],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **(environment or {})},
@@ -91,7 +96,8 @@ class Cluster:
         self.stop(signal.SIGKILL)
 
     def url(self, role: str, path: str = "") -> str:
-        return f"http://127.0.0.1:{self.base_port + OFFSETS[role]}{path}"
+        scheme = "https" if self.tls else "http"
+        return f"{scheme}://127.0.0.1:{self.base_port + OFFSETS[role]}{path}"
 
     def credentials(self, name: str = "client-administrator") -> tuple[str, str]:
         """Client id and secret of an account, from its secret file."""
@@ -105,9 +111,8 @@ class Cluster:
             form = urllib.parse.urlencode(
                 {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
             )
-            answer = request(
-                "POST", self.url("admin", "/api/v1/auth/token"), body=form.encode(), headers=_FORM
-            )
+            url = self.url("admin", "/api/v1/auth/token")
+            answer = request("POST", url, body=form.encode(), headers=_FORM, context=self.ssl_context())
             assert answer.status == 200, answer
             self._token = answer.json()["access_token"]
         return str(self._token)
@@ -127,7 +132,17 @@ class Cluster:
         if json_body is not None:
             body = json.dumps(json_body).encode()
             sent["Content-Type"] = "application/json"
-        return request(method, self.url(role, path), body=body, headers=sent)
+        return request(method, self.url(role, path), body=body, headers=sent, context=self.ssl_context())
+
+    def ssl_context(self, client: str | None = "administrator-client") -> ssl.SSLContext | None:
+        """Trusts the cluster's authority, and shows the certificate of ``client``."""
+        if not self.tls:
+            return None
+        certs = self.data / "certs"
+        context = ssl.create_default_context(cafile=certs / "ca.crt")
+        if client is not None:
+            context.load_cert_chain(certs / f"{client}.crt", certs / f"{client}.key")
+        return context
 
     def command(
         self, *arguments: str, check: bool = True, cwd: Path | None = None
@@ -141,15 +156,16 @@ class Cluster:
 
     def _is_ready(self, role: str) -> bool:
         try:
-            return bool(request("GET", self.url(role, "/health/ready")).json()["status"] == "ok")
+            url, context = self.url(role, "/health/ready"), self.ssl_context()
+            return bool(request("GET", url, context=context).json()["status"] == "ok")
         except (OSError, KeyError, ValueError):
             return False
 
 
 @contextmanager
-def running_cluster(data: Path) -> Generator[Cluster, None, None]:
+def running_cluster(data: Path, *, tls: bool = False) -> Generator[Cluster, None, None]:
     """A cluster that is up, and is gone afterwards."""
-    cluster = Cluster(data)
+    cluster = Cluster(data, tls=tls)
     try:
         yield cluster.start()
     finally:
@@ -157,13 +173,17 @@ def running_cluster(data: Path) -> Generator[Cluster, None, None]:
 
 
 def request(
-    method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    method: str,
+    url: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    context: ssl.SSLContext | None = None,
 ) -> Answer:
     """One request; error statuses are answers, not exceptions."""
+    sent = urllib.request.Request(url, data=body, method=method, headers=dict(headers or {}))
     try:
-        with urllib.request.urlopen(
-            urllib.request.Request(url, data=body, method=method, headers=dict(headers or {})), timeout=60
-        ) as response:
+        with urllib.request.urlopen(sent, timeout=60, context=context) as response:
             return Answer(response.status, CIMultiDict(response.headers.items()), response.read())
     except urllib.error.HTTPError as error:
         with error:

@@ -134,7 +134,7 @@ def test_operations_exist(page: Page) -> None:
 @every_page
 def test_urls_that_are_to_be_typed_are_served_by_the_role_of_their_port(page: Page) -> None:
     for command in page.commands():
-        for port, path in re.findall(r"http://127\.0\.0\.1:(\d+)(/[^\s'\"?)]*)", command):
+        for port, path in re.findall(r"https?://127\.0\.0\.1:(\d+)(/[^\s'\"?)]*)", command):
             role = ROLE_OF_PORT[int(port)]
             assert any(_serves(role, method, path) for method in ("GET", "POST", "PUT")), command
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from tests.architecture.documents import PROMPT, Page
 from tests.architecture.repository import ROOT
-from tests.cluster import OFFSETS, START_TIMEOUT, artstore, free_base_port, request
+from tests.cluster import OFFSETS, START_TIMEOUT, Cluster, artstore, free_base_port, request
 
 DOCUMENTED_PORT: Final = 8000
 CTRL_C: Final = "Ctrl-C"
@@ -73,6 +73,7 @@ class Servers:
         self._base_port = base_port
         self._log = folder / "servers.log"
         self._running: list[subprocess.Popen[bytes]] = []
+        self._tls = False
 
     def start(self, command: str) -> str:
         """What it has printed when its roles are ready, or answer if there is only one."""
@@ -84,6 +85,7 @@ class Servers:
                 arguments, cwd=self._folder, env=self._environment, stdout=log, stderr=log
             )
         self._running.append(server)
+        self._tls = "--tls" in arguments
         deadline = time.monotonic() + START_TIMEOUT
         while not all(self._is_up(role, "ready" if len(roles) > 1 else "live") for role in roles):
             assert server.poll() is None, self._tail()
@@ -107,8 +109,9 @@ class Servers:
 
     def _is_up(self, role: str, state: str) -> bool:
         try:
-            url = f"http://127.0.0.1:{self._base_port + OFFSETS[role]}/health/{state}"
-            return bool(request("GET", url).json()["status"] == "ok")
+            cluster = Cluster(self._folder / "artstore-data", base_port=self._base_port, tls=self._tls)
+            url, context = cluster.url(role, f"/health/{state}"), cluster.ssl_context()
+            return bool(request("GET", url, context=context).json()["status"] == "ok")
         except OSError:
             return False
 

@@ -35,9 +35,10 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    with running_cluster(tmp_path / "data") as cluster:
+@pytest.fixture(params=["plain", pytest.param("tls", marks=pytest.mark.slow)])
+def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """As `artstore up` starts it, and as `artstore up --tls` does."""
+    with running_cluster(tmp_path / "data", tls=request.param == "tls") as cluster:
         yield cluster
 
 

@@ -141,11 +141,7 @@ class Roles:
         """The present value of a sample; 0 when there is none."""
         async with self._session.get(f"{server.url}/metrics") as response:
             text = await response.text()
-        for line in text.splitlines():
-            sample, _, value = line.rpartition(" ")
-            if sample.partition("{")[0] == name and all(f'{k}="{v}"' in sample for k, v in labels.items()):
-                return float(value)
-        return 0.0
+        return sample(text, name, **labels)
 
     async def wait_until_indexed(self, admin: RoleServer, file_id: UUID) -> None:
         """Until a file that was stored at an element is known to the others."""
@@ -211,3 +207,12 @@ async def child_role(roles: Roles, role: RoleName) -> AsyncGenerator[ChildRole, 
 def described(name: str = "report.txt", **attributes: Any) -> dict[str, str]:
     """The header that describes an upload."""
     return {ATTRIBUTES_HEADER: UploadAttributes(original_filename=name, **attributes).encode_header()}
+
+
+def sample(text: str, name: str, **labels: str) -> float:
+    """The value of a sample in the text of Prometheus; 0 when there is none."""
+    for line in text.splitlines():
+        described, _, value = line.rpartition(" ")
+        if described.partition("{")[0] == name and all(f'{k}="{v}"' in described for k, v in labels.items()):
+            return float(value)
+    return 0.0

@@ -13,7 +13,7 @@ from artstore.core.client.revocations import follow_revocations
 from artstore.core.client.roles import RoleClient, open_role_client
 from artstore.core.client.tokens import ClientCredentials
 from artstore.core.config import PluginSection, RoleName, Settings
-from artstore.core.keys import AUTHENTICATOR, CACHE, CATALOG, CLIENT, DATABASE, METRICS, SECRETS, STORAGE
+from artstore.core.keys import AUTHENTICATOR, CACHE, CATALOG, CLIENT, DATABASE, METRICS, SECRETS, STORAGE, TLS
 from artstore.core.logging import get_logger
 from artstore.core.registry import Kind, Registry
 from artstore.core.secrets import SecretsChain
@@ -40,7 +40,7 @@ def make_app(role: RoleName, settings: Settings) -> web.Application:
     """
     registry = Registry(base_directory=settings.base_directory)
     secrets = prepare_secrets(registry, settings)
-    resources = [Resource(SECRETS, lambda app: secrets(app[METRICS]))]
+    resources = [Resource(SECRETS, lambda app: secrets(app[METRICS])), Resource(None, _tls)]
     for key, kind, section in plugin_sections(role, registry, settings):
         registry.provider(kind, section.type)
         resources.append(Resource(key, _plugin(registry, kind, section)))
@@ -85,9 +85,19 @@ def _trusts_admin(registry: Registry, settings: Settings) -> bool:
 
 def _plugin(registry: Registry, kind: Kind[T], section: PluginSection) -> Open:
     def opened(app: web.Application) -> AbstractAsyncContextManager[T]:
-        return registry.open(kind, section, secrets=app[SECRETS], metrics=app[METRICS])
+        return registry.open(
+            kind,
+            section,
+            secrets=app[SECRETS],
+            metrics=app[METRICS],
+            client_ssl_context=app[TLS].client_ssl_context,
+        )
 
     return opened
+
+
+def _tls(app: web.Application) -> AbstractAsyncContextManager[None]:
+    return app[TLS].open(app[SECRETS].require_bytes)
 
 
 def _client(role: RoleName, settings: Settings) -> Open:
@@ -95,6 +105,7 @@ def _client(role: RoleName, settings: Settings) -> Open:
         return open_role_client(
             token_url=f"{settings.url('admin')}/api/v1/auth/token",
             credentials=lambda: role_credentials(role, app[SECRETS]),
+            tls=app[TLS],
         )
 
     return opened

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
+from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from artstore.cli.directory import CONFIG_NAME, DEFAULT_DATA, RUNNING_NAME
+from artstore.cli.directory import ADMINISTRATOR, CONFIG_NAME, DEFAULT_DATA, RUNNING_NAME
 from artstore.cli.secrets_chain import prepare_secrets
 from artstore.core.client.roles import RoleClient, open_role_client
 from artstore.core.client.tokens import ClientCredentials, GetCredentials
@@ -21,12 +22,15 @@ from artstore.core.exchange import Endpoints
 from artstore.core.metrics import Metrics
 from artstore.core.registry import Registry
 from artstore.core.spec import ConfigurationError, UnavailableError, UpstreamError
+from artstore.core.tls.endpoint import FindKey, TlsEndpoint
+from artstore.core.tls.metrics import TlsMetrics
+from artstore.core.tls.settings import TlsSettings
 from artstore.core.validation import describe
 
 T = TypeVar("T")
 
 PROFILES: Final = Path(typer.get_app_dir("artstore")) / "profiles.toml"
-ADMINISTRATOR: Final = "client-administrator"
+ADMINISTRATOR_SECRET: Final = f"client-{ADMINISTRATOR}"
 
 DataOption = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Directory of a cluster on this machine.")
@@ -38,10 +42,16 @@ ProfileOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where admin is, and how to get credentials for it."""
+    """Where admin is, how to get credentials for it, and how to trust it.
+
+    ``find_key`` looks a private key up that ``tls`` names as a secret.
+    """
 
     admin_url: str
     credentials: GetCredentials = field(repr=False)
+    tls: TlsSettings
+    base_directory: Path = Path()
+    find_key: FindKey | None = field(default=None, repr=False)
 
 
 class Archive:
@@ -79,12 +89,37 @@ def with_archive(
 async def _open(target: Target) -> AsyncGenerator[Archive, None]:
     """Connect before anything else is done, so that a cluster that is down is told once."""
     token_url = f"{target.admin_url}/api/v1/auth/token"
-    async with open_role_client(token_url=token_url, credentials=target.credentials, is_role=False) as client:
+    async with (
+        _open_tls(target) as tls,
+        open_role_client(
+            token_url=token_url, credentials=target.credentials, is_role=False, tls=tls
+        ) as client,
+    ):
         try:
             endpoints = await client.get(f"{target.admin_url}/api/v1/endpoints", Endpoints)
         except (UnavailableError, UpstreamError) as error:
             raise UnavailableError(f"cannot use the cluster at {target.admin_url}: {error.detail}") from error
         yield Archive(client, target.admin_url, endpoints)
+
+
+@asynccontextmanager
+async def _open_tls(target: Target) -> AsyncGenerator[TlsEndpoint | None, None]:
+    """As a client only; nothing where there is no TLS."""
+    if not target.admin_url.startswith("https://"):
+        yield None
+        return
+    tls = TlsEndpoint(
+        target.tls.model_copy(update={"enabled": False}),
+        role=ADMINISTRATOR,
+        base_directory=target.base_directory,
+        metrics=TlsMetrics(CollectorRegistry()),
+    )
+    async with tls.open(target.find_key or _no_secrets):
+        yield tls
+
+
+async def _no_secrets(name: str) -> bytes:
+    raise ConfigurationError(f"the secret {name} cannot be looked up without the directory of a cluster")
 
 
 def _target(data: Path | None, profile: str | None) -> Target:
@@ -116,18 +151,22 @@ def _of_directory(directory: Path) -> Target:
 
     async def credentials() -> ClientCredentials:
         async with open_secrets(Metrics(role="client")) as secrets:
-            value = await secrets.get(ADMINISTRATOR)
+            value = await secrets.get(ADMINISTRATOR_SECRET)
         if value is None:
             raise ConfigurationError(
-                f"secret {ADMINISTRATOR} is not there; admin makes it at its first start: "
+                f"secret {ADMINISTRATOR_SECRET} is not there; admin makes it at its first start: "
                 f"artstore up --data {directory}"
             )
         try:
             return ClientCredentials.parse(value.text())
         except ValueError as error:
-            raise ConfigurationError(f"secret {ADMINISTRATOR} cannot be used: {error}") from None
+            raise ConfigurationError(f"secret {ADMINISTRATOR_SECRET} cannot be used: {error}") from None
 
-    return Target(admin_url, credentials)
+    async def find_key(name: str) -> bytes:
+        async with open_secrets(Metrics(role="client")) as secrets:
+            return await secrets.require_bytes(name)
+
+    return Target(admin_url, credentials, settings.tls, settings.base_directory, find_key)
 
 
 def _of_environment(url: str) -> Target:
@@ -137,15 +176,24 @@ def _of_environment(url: str) -> Target:
         raise ConfigurationError(
             "ARTSTORE_URL is set: set ARTSTORE_CLIENT_ID and ARTSTORE_CLIENT_SECRET as well"
         )
-    return _target_of("the environment", url, client_id, client_secret)
+    return _target_of("the environment", url, client_id, client_secret, _certificates_of_environment())
 
 
-def _target_of(source: str, url: str, client_id: str, client_secret: str) -> Target:
+def _certificates_of_environment() -> TlsSettings:
+    names = ("ca_cert_file", "client_cert_file", "client_key_file")
+    given = {name: environment_variable(f"ARTSTORE_{name.upper()}") for name in names}
+    try:
+        return TlsSettings.model_validate({name: value for name, value in given.items() if value})
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(message for _, message in describe(error))) from None
+
+
+def _target_of(source: str, url: str, client_id: str, client_secret: str, tls: TlsSettings) -> Target:
     if not url.startswith(("http://", "https://")):
         raise ConfigurationError(f"{source}: the URL {url} should begin with http:// or https://")
     if ":" in client_id:
         raise ConfigurationError(f"{source}: a client id has no colon; the secret is given by itself")
-    return Target(url.rstrip("/"), _known(ClientCredentials(client_id, client_secret)))
+    return Target(url.rstrip("/"), _known(ClientCredentials(client_id, client_secret)), tls)
 
 
 class _Profile(BaseModel):
@@ -154,6 +202,7 @@ class _Profile(BaseModel):
     url: str
     client_id: str
     client_secret: SecretStr
+    tls: TlsSettings = TlsSettings()
 
 
 def _of_profile(name: str) -> Target:
@@ -177,7 +226,11 @@ def _of_profile(name: str) -> Target:
         faults = "; ".join(f"{path} {message}" for path, message in describe(error, _Profile))
         raise ConfigurationError(f"[{name}] in {PROFILES}: {faults}") from None
     return _target_of(
-        f"[{name}] in {PROFILES}", profile.url, profile.client_id, profile.client_secret.get_secret_value()
+        f"[{name}] in {PROFILES}",
+        profile.url,
+        profile.client_id,
+        profile.client_secret.get_secret_value(),
+        profile.tls,
     )
 
 

@@ -1,6 +1,7 @@
 """`artstore up`, `run` and `init`: starts roles from one configuration file."""
 
 import shlex
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -10,11 +11,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from artstore.cli import event_loop
+from artstore.cli.authority import Authority
+from artstore.cli.certs import make_certificates
 from artstore.cli.composition import make_app
 from artstore.cli.directory import (
+    CERTS_NAME,
     CONFIG_NAME,
     DEFAULT_DATA,
     RUNNING_NAME,
+    add_tls,
     make_directory,
     require_no_drill,
 )
@@ -35,6 +40,10 @@ def up(
     base_port: Annotated[
         int | None, typer.Option(min=1, max=65000, help="admin +0, element +10, ingester +20, query +30.")
     ] = None,
+    tls: Annotated[
+        bool,
+        typer.Option("--tls", help="With mutual TLS; certificates and [tls] are made if they are not there."),
+    ] = False,
 ) -> None:
     """Start all four roles in one process, on a directory that is made if it is not there."""
     if not (data / CONFIG_NAME).exists():
@@ -42,6 +51,9 @@ def up(
     overrides = {} if base_port is None else {"base_port": base_port}
     settings = read_settings(data / CONFIG_NAME, overrides=overrides)
     require_no_drill(settings.base_directory)
+    if tls and not settings.tls.enabled:
+        _set_tls_up(data, settings)
+        settings = read_settings(data / CONFIG_NAME, overrides=overrides)
     refuse_unsafe(settings, data / CONFIG_NAME)
     configure_logging(log_format=settings.logging.format, level=settings.logging.level)
     event_loop.run(
@@ -89,6 +101,15 @@ def init(
         f"Made [bold]{escape(str(directory / CONFIG_NAME))}[/bold]. Next: artstore up --data "
         f"{escape(shlex.quote(str(directory)))}"
     )
+
+
+def _set_tls_up(data: Path, settings: Settings) -> None:
+    """Keep it in the configuration: the roles run by themselves, and clients, find it there."""
+    if "tls" in tomllib.loads((data / CONFIG_NAME).read_text()):
+        raise ConfigurationError(f"[tls] in {data / CONFIG_NAME} does not enable it: change that there")
+    if not Authority(data / CERTS_NAME).exists():
+        make_certificates(data, settings)
+    add_tls(data)
 
 
 def _listener(role: RoleName, settings: Settings, *, reuse_port: bool = False) -> Listener:

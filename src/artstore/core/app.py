@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from artstore.core.config import RoleName, Settings
 from artstore.core.http.bodies import leave_client_waiting
+from artstore.core.http.client_certificates import check_client_certificate, rules_by_route
 from artstore.core.http.connections import Connections
 from artstore.core.http.cors import warn_of_wildcards
 from artstore.core.http.health import Health, Liveness, Readiness
@@ -38,6 +39,7 @@ from artstore.core.http.running import RunningRequests
 from artstore.core.http.security_headers import security_headers
 from artstore.core.keys import (
     CACHE,
+    CLIENT_NAME_RULES,
     CONNECTIONS,
     ENDPOINTS,
     HEALTH,
@@ -49,9 +51,12 @@ from artstore.core.keys import (
     SECURITY_HEADERS,
     SETTINGS,
     STOPPING,
+    TLS,
 )
 from artstore.core.metrics import Metrics
 from artstore.core.revocation import RevocationList
+from artstore.core.tls.endpoint import TlsEndpoint
+from artstore.core.tls.metrics import TlsMetrics
 
 Open = Callable[[web.Application], AbstractAsyncContextManager[Any]]
 """Makes the context that holds a resource open; earlier resources are already in the application."""
@@ -63,6 +68,7 @@ MIDDLEWARES: Final = (
     measure,
     render_problems,
     answer_preflight,
+    check_client_certificate,
     authenticate,
 )
 
@@ -107,6 +113,13 @@ def build_app(role: Role, resources: Sequence[Resource], *, settings: Settings) 
     app[MAX_JSON_SIZE] = settings.server.max_json_size
     app[ENDPOINTS] = _add_routes(app, [*role.operations, *_common_operations(role, settings)])
     warn_of_wildcards(settings.server.cors)
+    app[TLS] = TlsEndpoint(
+        settings.tls,
+        role=role.name,
+        base_directory=settings.base_directory,
+        metrics=TlsMetrics(metrics.registry),
+    )
+    app[CLIENT_NAME_RULES] = rules_by_route(settings.tls.client_names.of(role.name), app[ENDPOINTS])
     app.on_response_prepare.append(add_common_headers)
     app.cleanup_ctx.append(_open_resources([*resources, Resource(RATES, _open_rates), *role.resources]))
     return app

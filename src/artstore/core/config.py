@@ -14,6 +14,7 @@ from artstore.core.logging import LogFormat, LogLevel
 from artstore.core.modes import Mode
 from artstore.core.protection import ConnectionLimits, CorsSettings, Network, RateLimits
 from artstore.core.spec import ConfigurationError
+from artstore.core.tls.settings import TlsSettings
 from artstore.core.validation import describe
 
 ENVIRONMENT_PREFIX = "ARTSTORE__"
@@ -249,6 +250,7 @@ class Settings(Section):
     issuer: Annotated[str | None, Field(description="The `iss` of tokens. Default: the URL of admin.")] = None
     logging: LoggingSettings = LoggingSettings()
     server: ServerSettings = ServerSettings()
+    tls: TlsSettings = TlsSettings()
     admin: AdminSettings = AdminSettings()
     element: ElementSettings = ElementSettings()
     ingester: IngesterSettings = IngesterSettings()
@@ -282,7 +284,8 @@ class Settings(Section):
         section = self.role(role)
         host = "127.0.0.1" if section.host in ("0.0.0.0", "::") else section.host  # noqa: S104 - compared only
         host = f"[{host}]" if ":" in host else host
-        return (section.url or f"http://{host}:{self.port(role)}").rstrip("/")
+        scheme = "https" if self.tls.enabled else "http"
+        return (section.url or f"{scheme}://{host}:{self.port(role)}").rstrip("/")
 
     def element_urls(self) -> tuple[str, ...]:
         """The storage elements that admin registers at start."""

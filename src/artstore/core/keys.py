@@ -1,7 +1,7 @@
 """Every typed key under which an application or a request keeps something."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -17,6 +17,9 @@ from artstore.core.metrics import Metrics
 from artstore.core.revocation import RevocationList
 from artstore.core.secrets import SecretsChain
 from artstore.core.spec import Authenticator, Cache, Database, Principal, StorageBackend
+from artstore.core.tls.endpoint import TlsEndpoint
+from artstore.core.tls.identity import ClientCertificate
+from artstore.core.tls.settings import ClientNameRule
 
 ROLE_NAME: Final = web.AppKey("role_name", str)
 STOPPING: Final = web.AppKey("stopping", asyncio.Event)
@@ -26,6 +29,10 @@ RUNNING: Final = web.AppKey("running", RunningRequests)
 SETTINGS: Final = web.AppKey("settings", Settings)
 METRICS: Final = web.AppKey("metrics", Metrics)
 HEALTH: Final = web.AppKey("health", Health)
+TLS: Final = web.AppKey("tls", TlsEndpoint)
+CLIENT_NAME_RULES: Final = web.AppKey(
+    "client_name_rules", Mapping[web.AbstractRoute, Sequence[ClientNameRule]]
+)
 ENDPOINTS: Final = web.AppKey("endpoints", Mapping[web.AbstractRoute, Endpoint])
 
 SECRETS: Final = web.AppKey("secrets", SecretsChain)
@@ -48,4 +55,6 @@ RATE: Final = web.RequestKey("rate", Rate)
 """What is left of the quota that the request was counted against last."""
 ANSWERING: Final = web.RequestKey("answering", bool)
 """There when the headers of an answer have been sent: it is too late for another one."""
+CLIENT_CERTIFICATE: Final = web.RequestKey("client_certificate", ClientCertificate)
+"""There when the client has shown one."""
 PRINCIPAL: Final = web.RequestKey("principal", Principal)

@@ -1,5 +1,6 @@
 """Finds the plugins that the configuration names, and opens the back ends they provide."""
 
+import ssl
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -89,16 +90,28 @@ class Registry:
 
     @asynccontextmanager
     async def open(
-        self, kind: Kind[T], section: PluginSection, *, secrets: SecretsChain, metrics: Metrics
+        self,
+        kind: Kind[T],
+        section: PluginSection,
+        *,
+        secrets: SecretsChain,
+        metrics: Metrics,
+        client_ssl_context: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> AsyncGenerator[T, None]:
         """Resolve the section's secrets, validate it, and hold its back end open.
+
+        Without a ``client_ssl_context``, what it connects to is trusted by the system's authorities.
 
         Call :meth:`provider` beforehand, outside the event loop: it imports the plugin.
         """
         provider = self.provider(kind, section.type)
         config = self.config(kind, await secrets.resolve_section(section))
         name = f"{kind.name}_{section.type}"
-        context = PluginContext(logger=get_logger(name), metrics=metrics.for_plugin(name))
+        context = PluginContext(
+            logger=get_logger(name),
+            metrics=metrics.for_plugin(name),
+            client_ssl_context=client_ssl_context,
+        )
         async with provider.open(config, context) as backend:
             yield backend
 

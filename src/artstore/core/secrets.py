@@ -40,6 +40,10 @@ class SecretsChain:
             raise ConfigurationError(f"secret {name!r} is not in any of the configured secret providers")
         return value
 
+    async def require_bytes(self, name: str) -> bytes:
+        """The value of :meth:`require`, as it was kept."""
+        return (await self.require(name)).value
+
     async def get_or_create(self, name: str, value: bytes | None = None) -> SecretValue:
         """The current version of ``name``; at the first start, ``value`` or 256 random bits kept under it.
 

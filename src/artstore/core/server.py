@@ -14,12 +14,14 @@ from aiohttp import web
 
 from artstore.core.config import RoleName, ServerSettings
 from artstore.core.http.protocol import HANDLER_OPTIONS, Protocol
-from artstore.core.keys import CONNECTIONS, RUNNING, STOPPING
+from artstore.core.keys import CONNECTIONS, RUNNING, STOPPING, TLS
 from artstore.core.logging import get_logger
 from artstore.core.spec import ConfigurationError
 
 ANSWER_TIMEOUT: Final = 2.0
 """Seconds in which answers go out whose requests have ended, and others are broken off."""
+HANDSHAKE_TIMEOUT: Final = 10.0
+"""Seconds in which a client has to prove that it speaks TLS."""
 COLLECTION_THRESHOLD: Final = 5_000
 """Containers made and not freed, after which the youngest are looked at. The interpreter's own is 700."""
 _log = get_logger("server")
@@ -115,11 +117,14 @@ async def bound(listener: Listener) -> AsyncGenerator[AppServer, None]:
         assert runner.server is not None, "the runner is set up before the server starts"
         return Protocol(runner.server, connections, loop=loop, **options)
 
+    context = listener.app[TLS].server
     with _naming(listener):
         server = await loop.create_server(
             connection,
             listener.host,
             listener.port,
+            ssl=context,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT if context else None,
             backlog=1024,
             reuse_port=listener.reuse_port or None,
             start_serving=False,

@@ -5,14 +5,22 @@ from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
+from aiohttp import (
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    TCPConnector,
+    TraceConfig,
+)
 from pydantic import BaseModel, ValidationError
 from structlog.contextvars import get_contextvars
 
 from artstore import __version__
-from artstore.core.client.tokens import GetCredentials, TokenSource
+from artstore.core.client.tokens import GetCredentials, TokenSource, failure_of
 from artstore.core.http.problems import remote_error
 from artstore.core.spec import UnavailableError, UpstreamError
+from artstore.core.tls.endpoint import TlsEndpoint
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -112,7 +120,7 @@ class RoleClient:
                     method, url, headers=sent, data=data, timeout=timeout, allow_redirects=False
                 )
         except (ClientError, TimeoutError, OSError) as error:
-            raise UnavailableError(f"another role cannot be reached ({type(error).__name__})") from error
+            raise UnavailableError(f"another role cannot be reached ({failure_of(error)})") from error
         if response.status == 401:
             self._tokens.forget(token)
         return response
@@ -120,24 +128,39 @@ class RoleClient:
 
 @asynccontextmanager
 async def open_role_client(
-    *, token_url: str, credentials: GetCredentials, is_role: bool = True
+    *, token_url: str, credentials: GetCredentials, is_role: bool = True, tls: TlsEndpoint | None = None
 ) -> AsyncGenerator[RoleClient, None]:
     """Hold a pooled client open. Does no I/O before the first call.
 
-    Who is no role but a person (``is_role=False``) is told what they may not do.
+    Who is no role but a person (``is_role=False``) is told what they may not do. Without ``tls``, an
+    ``https`` URL is trusted by the system's authorities.
     """
-    connector = TCPConnector(limit=0, keepalive_timeout=30)
+    connector = TCPConnector(limit=0, keepalive_timeout=30, ssl=True if tls is None else tls.client)
     async with ClientSession(
         connector=connector,
         auto_decompress=False,
         read_bufsize=READ_BUFFER,
         headers={"User-Agent": f"artstore/{__version__}"},
+        trace_configs=[] if tls is None or not tls.settings.enabled else [_counting_reuse(tls)],
     ) as session:
         tokens = TokenSource(session, token_url=token_url, credentials=credentials)
         try:
             yield RoleClient(session, tokens, is_role=is_role)
         finally:
             await tokens.close()
+
+
+def _counting_reuse(tls: TlsEndpoint) -> TraceConfig:
+    async def reused(*_: object) -> None:
+        tls.metrics.used(reused=True)
+
+    async def made(*_: object) -> None:
+        tls.metrics.used(reused=False)
+
+    tracing = TraceConfig()
+    tracing.on_connection_reuseconn.append(reused)
+    tracing.on_connection_create_end.append(made)
+    return tracing
 
 
 def parse(model: type[M], body: bytes) -> M:

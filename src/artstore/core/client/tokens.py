@@ -6,7 +6,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, encode_basic_auth
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientError,
+    ClientSession,
+    ClientTimeout,
+    encode_basic_auth,
+)
 from pydantic import BaseModel, ValidationError
 
 from artstore.core.spec import UnavailableError, UpstreamError
@@ -115,15 +121,20 @@ class TokenSource:
             ) as response:
                 body = await response.read()
         except (ClientError, TimeoutError, OSError) as error:
-            raise UnavailableError(
-                f"the token endpoint cannot be reached ({type(error).__name__})"
-            ) from error
+            raise UnavailableError(f"the token endpoint cannot be reached ({failure_of(error)})") from error
         if response.status >= 500 or response.status == 429:
             raise UnavailableError(f"the token endpoint answered {response.status}")
         if response.status != 200:
             raise UpstreamError(f"the token endpoint refused our credentials ({response.status})")
         self._token = _parse(body, started)
         return self._token
+
+
+def failure_of(error: Exception) -> str:
+    """Why a connection failed: of a certificate also what it lacks, which somebody has to put right."""
+    if isinstance(error, ClientConnectorCertificateError):
+        return getattr(error.certificate_error, "verify_message", None) or "its certificate is not valid"
+    return type(error).__name__
 
 
 def _parse(body: bytes, started: float) -> _Token:

@@ -1,5 +1,6 @@
 """How a plugin introduces a back end: a :class:`Provider`, its configuration, and what it is given."""
 
+import ssl
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -73,10 +74,19 @@ class PluginContext:
     """What core gives a plugin when it is opened.
 
     Secrets arrive inside the configuration, already resolved.
+
+    Args:
+        logger: Where the plugin tells what happens.
+        metrics: Where it registers its numbers.
+        client_ssl_context: The context for its own connections over TLS, by the ``[tls]`` section: what to
+            trust, the certificate to show, versions and suites. It follows files that change, so ask once.
+            Providers of secrets come before that section and get what the system trusts.
+
     """
 
     logger: Logger
     metrics: PluginMetrics
+    client_ssl_context: Callable[[], ssl.SSLContext]
 
 
 C = TypeVar("C", bound=PluginConfig)

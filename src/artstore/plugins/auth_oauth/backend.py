@@ -76,7 +76,8 @@ async def open_authenticator(
 
     So the roles of a cluster start in any order.
     """
-    async with aiohttp.ClientSession() as session:
+    connector = aiohttp.TCPConnector(ssl=context.client_ssl_context())
+    async with aiohttp.ClientSession(connector=connector) as session:
         keys = IssuerKeys(config, context, session)
         try:
             yield OAuthAuthenticator(config, keys)

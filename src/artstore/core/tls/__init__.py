@@ -1,0 +1,1 @@
+"""TLS: one factory for every context, measured, and made anew when certificates change."""

@@ -1,0 +1,179 @@
+"""The TLS of one application: its contexts, which follow the files, and what its certificates are about."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+
+from artstore.core.logging import get_logger
+from artstore.core.spec import ArtStoreError, ConfigurationError
+from artstore.core.tls.ciphers import chosen_suites, preferred_suite
+from artstore.core.tls.contexts import CurrentContext, client_context, current_context, server_context
+from artstore.core.tls.material import Material, MaterialReader, certificates, revocation_lists, subject_of
+from artstore.core.tls.metrics import TlsMetrics
+from artstore.core.tls.settings import TlsSettings
+
+EXPIRY_CHECK_INTERVAL: Final = 3600.0
+"""Seconds between two looks at when certificates expire."""
+EXPIRES_SOON: Final = timedelta(days=30)
+_log: Final = get_logger("tls")
+
+FindKey = Callable[[str], Awaitable[bytes]]
+"""The secret of a name, from the secrets chain."""
+
+
+class TlsEndpoint:
+    """As a server and as a client. Its contexts can be given away before they are filled."""
+
+    def __init__(
+        self, settings: TlsSettings, *, role: str, base_directory: Path, metrics: TlsMetrics
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.server: CurrentContext | None = current_context(server_side=True) if settings.enabled else None
+        self.client = current_context(server_side=False)
+        self._reader = MaterialReader(settings, role=role, base_directory=base_directory)
+        self._material: Material | None = None
+        self._authorities: tuple[x509.Certificate, ...] = ()
+        self._revoked: frozenset[tuple[bytes, int]] = frozenset()
+        self._failure: str | None = None
+
+    @asynccontextmanager
+    async def open(self, find_key: FindKey) -> AsyncGenerator[None, None]:
+        """Fill the contexts, and follow the files as long as this is open.
+
+        Raises:
+            ConfigurationError: something cannot be used; one line.
+        """
+        await self._load(find_key)
+        self._warn()
+        following = [
+            asyncio.create_task(self._follow(find_key)),
+            asyncio.create_task(self._watch_expiry()),
+        ]
+        try:
+            yield
+        finally:
+            for task in following:
+                task.cancel()
+            await asyncio.gather(*following, return_exceptions=True)
+
+    def client_ssl_context(self) -> ssl.SSLContext:
+        """For connections to others; what plugins are given, too."""
+        return self.client
+
+    def is_revoked(self, certificate: x509.Certificate) -> bool:
+        """Whether the lists of the moment name ``certificate``: it may have been shown before they did."""
+        return (certificate.issuer.public_bytes(), certificate.serial_number) in self._revoked
+
+    def is_issued_by_an_authority(self, certificate: x509.Certificate) -> bool:
+        """Whether one of ``ca_cert_file`` has signed it, directly. True when there are none."""
+        return not self._authorities or any(
+            _has_signed(authority, certificate) for authority in self._authorities
+        )
+
+    async def _load(self, find_key: FindKey) -> bool:
+        """Make new contexts if anything changed; whether it did."""
+        keys = {
+            name: await find_key(value["secret"])
+            for name, value in (
+                ("key_file", self.settings.key_file),
+                ("client_key_file", self.settings.client_key_file),
+            )
+            if isinstance(value, dict)
+        }
+        material = await asyncio.to_thread(self._reader.read, keys)
+        if material == self._material:
+            return False
+        # In a thread: OpenSSL parses every certificate, and those of a system are many.
+        contexts = await asyncio.to_thread(self._contexts, material)
+        self._adopt(material, *contexts)
+        return True
+
+    def _contexts(self, material: Material) -> tuple[ssl.SSLContext | None, ssl.SSLContext]:
+        server = server_context(self.settings, material, self.metrics) if self.settings.enabled else None
+        return server, client_context(self.settings, material, self.metrics)
+
+    def _adopt(self, material: Material, server: ssl.SSLContext | None, client: ssl.SSLContext) -> None:
+        self._material = material
+        if self.server is not None and server is not None:
+            self.server.replace(server)
+        self.client.replace(client)
+        self._authorities = tuple(_all(material.authorities))
+        lists = revocation_lists(material.revocations, named="crl_file") if material.revocations else ()
+        self._revoked = frozenset(
+            (listed.issuer.public_bytes(), entry.serial_number) for listed in lists for entry in listed
+        )
+        self._tell_expiry()
+
+    async def _follow(self, find_key: FindKey) -> None:
+        while True:
+            await asyncio.sleep(self.settings.reload_interval)
+            try:
+                if await self._load(find_key):
+                    _log.info("tls_reloaded", certificates=[subject for _, subject, _ in self._expiries()])
+                self._failure = None
+            except (ConfigurationError, ArtStoreError) as error:
+                self._keep_old(str(error))
+
+    def _keep_old(self, reason: str) -> None:
+        """Told at the second look: certificate and key are replaced one after the other."""
+        if self._failure is not None and reason == self._failure:
+            _log.error("tls_reload_failed", reason=reason, kept="what was loaded before")
+        self._failure = reason
+
+    async def _watch_expiry(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRY_CHECK_INTERVAL)
+            self._tell_expiry()
+
+    def _tell_expiry(self) -> None:
+        now = datetime.now(UTC)
+        self.metrics.expiry_days.clear()
+        for kind, subject, expires in self._expiries():
+            left = expires - now
+            self.metrics.expiry_days.labels(kind, subject).set(left / timedelta(days=1))
+            if left < EXPIRES_SOON:
+                _log.warning(
+                    "tls_certificate_expires_soon", kind=kind, subject=subject, expires=expires.isoformat()
+                )
+
+    def _expiries(self) -> list[tuple[str, str, datetime]]:
+        """Kind, subject and end of each certificate of ours."""
+        material = self._material
+        assert material is not None, "asked for after loading"
+        found = [("ca", certificate) for certificate in self._authorities]
+        for kind, pair in (("server", material.server), ("client", material.client)):
+            found += [(kind, _all(pair.chain)[0])] if pair else []
+        return [(kind, subject_of(each), each.not_valid_after_utc) for kind, each in found]
+
+    def _warn(self) -> None:
+        if not self.settings.enabled:
+            return
+        if self.settings.protocol_version == "1.2":
+            _log.warning("tls_1_2_allowed", advice='set protocol_version = "1.3" when no client needs 1.2')
+        suites = chosen_suites(self.settings.ciphers, lowest_version=self.settings.protocol_version)
+        if (preferred := preferred_suite()) not in suites.tls13:
+            _log.warning(
+                "tls_preferred_suite_refused",
+                suite=preferred,
+                advice="clients that offer it are refused after the handshake: take it out of OpenSSL's "
+                "own configuration as well (Ciphersuites in openssl.cnf)",
+            )
+
+
+def _all(pem: bytes | None) -> list[x509.Certificate]:
+    return [] if pem is None else list(certificates(pem, named="ca_cert_file"))
+
+
+def _has_signed(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except Exception:
+        return False
+    return True

@@ -1,0 +1,138 @@
+"""The ``[tls]`` section: whether and how connections are encrypted, and who may open one."""
+
+import re
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StrictStr,
+    model_validator,
+)
+
+from artstore.core.protection import Network
+
+VerifyMode = Literal["none", "optional", "required"]
+ProtocolVersion = Literal["1.2", "1.3"]
+ROLE_PLACEHOLDER: Final = "{role}"
+"""In the name of a file: replaced by the name of the role, so that one section serves all of them."""
+
+_STRICT: Final = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return text
+
+
+Key = Annotated[
+    SecretStr | dict[Literal["secret"], StrictStr] | None,
+    Field(description='Its private key: PEM, a path, or `{ secret = "name" }`, looked up in the chain.'),
+]
+
+
+class ClientNameRule(BaseModel):
+    """Whose certificate a client must have for some routes of a role."""
+
+    model_config = _STRICT
+
+    path: Annotated[
+        str,
+        AfterValidator(_pattern),
+        Field(description="Regular expression that a whole route, as documented, must match."),
+    ]
+    names: Annotated[
+        tuple[str, ...],
+        Field(min_length=1, description="Names of which the certificate must have one: SAN or common name."),
+    ]
+    mode: Annotated[
+        Literal["strict", "warn"], Field(description="`strict` refuses others with 403, `warn` logs them.")
+    ] = "strict"
+
+
+class ClientNames(BaseModel):
+    """Rules of each role for the names of its clients. All that match a route must be kept."""
+
+    model_config = _STRICT
+
+    admin: tuple[ClientNameRule, ...] = ()
+    element: tuple[ClientNameRule, ...] = ()
+    ingester: tuple[ClientNameRule, ...] = ()
+    query: tuple[ClientNameRule, ...] = ()
+
+    def of(self, role: str) -> tuple[ClientNameRule, ...]:
+        """The rules of one role."""
+        rules: tuple[ClientNameRule, ...] = getattr(self, role)
+        return rules
+
+
+class TlsSettings(BaseModel):
+    """TLS of all roles, as servers and as clients. In files, `{role}` is the name of the role."""
+
+    model_config = _STRICT
+
+    enabled: Annotated[bool, Field(description="Serve HTTPS, and nothing else.")] = False
+    cert_file: Annotated[
+        str | None, Field(description="Certificate of the server and its chain: PEM, or a path.")
+    ] = None
+    key_file: Key = None
+    client_cert_file: Annotated[
+        str | None, Field(description="Certificate that the role shows to others it calls: PEM, or a path.")
+    ] = None
+    client_key_file: Key = None
+    ca_cert_file: Annotated[
+        str | None,
+        Field(
+            description="Authorities that certificates of servers and clients must come from: PEM, or a "
+            "path. Default: for servers those of the system."
+        ),
+    ] = None
+    crl_file: Annotated[
+        str | None, Field(description="Revocation lists of these authorities: PEM, or a path.")
+    ] = None
+    protocol_version: Annotated[
+        ProtocolVersion, Field(description="The lowest that is spoken; 1.2 is warned of.")
+    ] = "1.3"
+    ciphers: Annotated[
+        tuple[str, ...],
+        Field(
+            description="The only suites to use, by OpenSSL's names. Default: all that authenticate (AEAD)."
+        ),
+    ] = ()
+    verify_mode: Annotated[
+        VerifyMode, Field(description="Whether clients show a certificate: not asked, may, must.")
+    ] = "none"
+    client_names: ClientNames = ClientNames()
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        Field(
+            description="Networks of proxies whose `Client-Cert` header (RFC 9440) is believed. Not those of "
+            "`[server]`: who adds addresses may let this header through."
+        ),
+    ] = ()
+    reload_interval: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds between two looks at the files and secrets.")
+    ] = 5
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.enabled and not (self.cert_file and self.key_file):
+            raise ValueError("cert_file and key_file are required when TLS is enabled")
+        if (self.client_cert_file is None) != (self.client_key_file is None):
+            raise ValueError("client_cert_file and client_key_file belong together")
+        if self.verify_mode != "none" and self.ca_cert_file is None:
+            raise ValueError(f'verify_mode = "{self.verify_mode}" needs ca_cert_file')
+        if self.crl_file is not None and self.ca_cert_file is None:
+            raise ValueError("crl_file needs ca_cert_file, which has the authorities that signed it")
+        if self._has_rules() and self.verify_mode == "none" and not self.trusted_proxies:
+            raise ValueError("client_names need a verify_mode other than none, or trusted_proxies")
+        return self
+
+    def _has_rules(self) -> bool:
+        return any(self.client_names.of(role) for role in ClientNames.model_fields)

@@ -1,0 +1,196 @@
+"""`artstore certs` and `artstore up --tls`: an authority of one's own, by commands alone."""
+
+import json
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from tests.cli.commands import failure, put_one
+from tests.cluster import OFFSETS, Cluster, request, run_artstore, running_cluster
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster that was started with `--tls`, and looks at its files often."""
+    data = tmp_path_factory.mktemp("secured") / "data"
+    cluster = Cluster(data, tls=True)
+    try:
+        yield cluster.start(environment={"ARTSTORE__TLS__RELOAD_INTERVAL": "0.2"})
+    finally:
+        cluster.kill()
+
+
+def _shown(cluster: Cluster) -> dict[str, dict[str, Any]]:
+    listed = json.loads(run_artstore("certs", "show", "--json", "--data", str(cluster.data)).stdout)
+    return {each["name"]: each for each in listed["certificates"]}
+
+
+def _certs(cluster: Cluster, *arguments: str) -> None:
+    run_artstore("certs", *arguments, "--data", str(cluster.data))
+
+
+def test_up_with_tls_needs_no_other_step(secured: Cluster, document: Path, tmp_path: Path) -> None:
+    file_id = put_one(secured, document)
+    secured.command("get", file_id, "-o", str(tmp_path / "got"))
+
+    assert (tmp_path / "got").read_bytes() == document.read_bytes()
+    assert (secured.data / "admin-url").read_text().startswith("https://")
+    for role in OFFSETS:
+        assert request("GET", secured.url(role, "/health/ready"), context=secured.ssl_context()).status == 200
+
+
+def test_nobody_without_a_certificate_gets_in(secured: Cluster) -> None:
+    for role in OFFSETS:
+        with pytest.raises(OSError):  # noqa: PT011 - how it is told differs from platform to platform
+            request("GET", secured.url(role, "/health/live"), context=secured.ssl_context(client=None))
+
+
+def test_an_application_may_ask_the_ingester_but_not_an_element(secured: Cluster) -> None:
+    _certs(secured, "issue", "invoices")
+    context = secured.ssl_context("invoices")
+    headers = {"Authorization": f"Bearer {secured.token()}"}
+
+    answers = {
+        role: request("GET", secured.url(role, path), headers=headers, context=context).status
+        for role, path in (
+            ("ingester", "/health/live"),
+            ("query", "/api/v1/search?q=x"),
+            ("element", "/api/v1/info"),
+        )
+    }
+
+    assert answers == {"ingester": 200, "query": 200, "element": 403}
+
+
+def test_private_things_are_readable_by_their_owner_only(secured: Cluster) -> None:
+    certs = secured.data / "certs"
+
+    assert certs.stat().st_mode & 0o077 == 0
+    assert all(path.stat().st_mode & 0o077 == 0 for path in certs.glob("*.key"))
+    assert {path.stem for path in certs.glob("*.key")} >= {"ca", *OFFSETS, "administrator-client"}
+
+
+def test_show_tells_what_there_is(secured: Cluster) -> None:
+    shown = _shown(secured)
+
+    assert shown["ca"]["for"] == "authority"
+    assert shown["element"]["for"] == "server"
+    assert {"element", "localhost", "127.0.0.1", "::1"} <= set(shown["element"]["hosts"])
+    assert (shown["query-client"]["for"], shown["query-client"]["state"]) == ("client", "valid")
+
+
+def test_renewed_certificates_are_taken_up_without_a_restart(secured: Cluster, document: Path) -> None:
+    before = _shown(secured)
+
+    _certs(secured, "renew", "--days", "100")
+
+    after = _shown(secured)
+    assert all(
+        after[name]["serial_number"] != before[name]["serial_number"] for name in before if name != "ca"
+    )
+    assert after["element"]["hosts"] == before["element"]["hosts"]
+    _wait_until(lambda: _serial_number(secured) == after["admin"]["serial_number"])
+    put_one(secured, document)
+
+
+def test_a_revoked_application_is_refused_and_a_renewed_one_welcome(secured: Cluster) -> None:
+    _certs(secured, "issue", "leaver")
+
+    def gets_in() -> bool:
+        url = secured.url("ingester", "/health/live")
+        try:
+            return request("GET", url, context=secured.ssl_context("leaver")).status == 200
+        except OSError:
+            return False
+
+    assert gets_in()
+    _certs(secured, "revoke", "leaver")
+    assert _shown(secured)["leaver"]["state"] == "revoked"
+    _wait_until(lambda: not gets_in())
+    _certs(secured, "renew", "leaver")
+    assert gets_in()
+
+
+def test_the_environment_names_certificates_of_a_client_elsewhere(secured: Cluster, tmp_path: Path) -> None:
+    client_id, secret = secured.credentials()
+    certs = secured.data / "certs"
+    environment = {
+        "ARTSTORE_URL": secured.url("admin"),
+        "ARTSTORE_CLIENT_ID": client_id,
+        "ARTSTORE_CLIENT_SECRET": secret,
+        "ARTSTORE_CA_CERT_FILE": str(certs / "ca.crt"),
+        "ARTSTORE_CLIENT_CERT_FILE": str(certs / "administrator-client.crt"),
+        "ARTSTORE_CLIENT_KEY_FILE": str(certs / "administrator-client.key"),
+    }
+
+    run_artstore("ls", cwd=tmp_path, environment=environment)
+    untrusting = {
+        name: value for name, value in environment.items() if "CERT" not in name and "KEY" not in name
+    }
+    refused = run_artstore("ls", cwd=tmp_path, environment=untrusting, check=False)
+
+    assert "self-signed certificate in certificate chain" in failure(refused, code=1)
+
+
+def test_what_is_there_is_not_made_again(secured: Cluster) -> None:
+    data = ("--data", str(secured.data))
+
+    again = run_artstore("certs", "init", *data, check=False)
+    taken = run_artstore("certs", "issue", "admin", *data, check=False)
+    nobody = run_artstore("certs", "renew", "nobody", *data, check=False)
+    strange = run_artstore("certs", "issue", "../x", *data, check=False)
+
+    assert "there is an authority in" in failure(again, code=2)
+    assert "there is a certificate admin already" in failure(taken, code=2)
+    assert "there is no certificate" in failure(nobody, code=2)
+    assert "cannot be a name" in failure(strange, code=2)
+
+
+def test_the_key_of_the_authority_may_be_kept_elsewhere(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path))
+    run_artstore("certs", "init", *data)
+    (tmp_path / "certs" / "ca.key").rename(tmp_path / "away")
+
+    run_artstore("certs", "show", *data)
+    refused = run_artstore("certs", "issue", "invoices", *data, check=False)
+
+    assert "bring it back from where it is kept" in failure(refused, code=2)
+
+
+def test_what_the_configuration_says_is_not_overruled(tmp_path: Path) -> None:
+    run_artstore("init", str(tmp_path / "data"))
+    config = tmp_path / "data" / "artstore.toml"
+    config.write_text(f"{config.read_text()}\n[tls]\nenabled = false\n")
+
+    refused = run_artstore("up", "--tls", "--data", str(tmp_path / "data"), check=False)
+
+    assert "[tls] in" in failure(refused, code=2)
+    assert not (tmp_path / "data" / "certs").exists()
+
+
+def test_a_cluster_that_was_plain_serves_its_files_with_tls(tmp_path: Path, document: Path) -> None:
+    with running_cluster(tmp_path / "data") as plain:
+        file_id = put_one(plain, document)
+        plain.stop()
+
+    with running_cluster(tmp_path / "data", tls=True) as secured:
+        secured.command("get", file_id, "-o", str(tmp_path / "got"))
+
+    assert (tmp_path / "got").read_bytes() == document.read_bytes()
+
+
+def _serial_number(cluster: Cluster) -> str:
+    pem = ssl.get_server_certificate(("127.0.0.1", cluster.base_port + OFFSETS["admin"]))
+    return f"{x509.load_pem_x509_certificate(pem.encode()).serial_number:x}"
+
+
+def _wait_until(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

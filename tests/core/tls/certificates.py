@@ -1,0 +1,61 @@
+"""Certificates that no `artstore certs` would make: out of their term, of other authorities."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+DAY: Final = timedelta(days=1)
+
+
+def write_certificate(
+    directory: Path, name: str, *, valid_from: timedelta = -DAY, valid_until: timedelta = DAY
+) -> None:
+    """``<name>.crt`` and ``<name>.key`` of the authority in ``directory``, with a term relative to now."""
+    authority = x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes())
+    signer = load_pem_private_key((directory / "ca.key").read_bytes(), password=None)
+    assert isinstance(signer, RSAPrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(authority.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) + valid_from)
+        .not_valid_after(datetime.now(UTC) + valid_until)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
+        )
+        .sign(signer, hashes.SHA256())
+    )
+    (directory / f"{name}.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
+    (directory / f"{name}.key").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+
+
+def encrypt_key(path: Path) -> None:
+    """Give the private key in ``path`` a password."""
+    key = load_pem_private_key(path.read_bytes(), password=None)
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")))
+
+
+def header_of(path: Path) -> str:
+    """The certificate in ``path`` as RFC 9440 writes it."""
+    der = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
+    return f":{base64.b64encode(der).decode()}:"

@@ -1,0 +1,61 @@
+"""The numbers of TLS, as two roles that talk to each other feed them."""
+
+import asyncio
+
+from tests.core.tls.harness import LIVE, TlsServer
+from tests.services.admin.harness import eventually
+
+SUITE = {"protocol": "TLSv1.3", "cipher_suite": "TLS_AES_256_GCM_SHA384"}
+
+
+async def test_a_server_measures_its_handshakes(server: TlsServer) -> None:
+    await server.start()
+    async with server.session() as session:
+        for _ in range(3):
+            async with session.get(LIVE) as response:
+                assert response.status == 200
+        async with session.get("/metrics") as response:
+            text = await response.text()
+
+    assert 'tls_handshake_total{error_type="none",status="success"} 1.0' in text
+    assert 'tls_certificate_validation_total{result="valid"} 1.0' in text
+    assert 'tls_protocol_usage_total{protocol="TLSv1.3"} 1.0' in text
+    assert 'tls_connections_active{protocol="TLSv1.3"} 1.0' in text
+    assert 'tls_connection_reuse_total{reused="false"} 1.0' in text
+    assert 'tls_connection_reuse_total{reused="true"} 3.0' in text
+    assert 'cipher_suite="TLS_AES_256_GCM_SHA384",protocol="TLSv1.3"} 1.0' in text
+    assert 0 < await server.metric("tls_handshake_duration_seconds_sum", **SUITE) < 10
+    for kind, subject, days in (
+        ("ca", "ArtStore CA", 3650),
+        ("server", "ingester", 365),
+        ("client", "ingester-client", 365),
+    ):
+        left = await server.metric("tls_certificate_expiry_days", cert_type=kind, subject=subject)
+        assert days - 2 < left < days
+
+
+async def test_connections_that_are_over_are_no_longer_counted(server: TlsServer) -> None:
+    await server.start()
+    async with server.session() as first, server.session() as second:
+        for session in (first, second):
+            async with session.get(LIVE) as response:
+                await response.read()
+        assert await server.metric("tls_connections_active", protocol="TLSv1.3") == 3
+
+    async def is_alone() -> bool:
+        return await server.metric("tls_connections_active", protocol="TLSv1.3") == 1
+
+    assert await eventually(is_alone)
+
+
+async def test_a_connection_that_ends_within_its_handshake_is_counted(server: TlsServer) -> None:
+    await server.start()
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"\x16\x03\x01")
+    writer.close()
+    await writer.wait_closed()
+
+    async def is_counted() -> bool:
+        return await server.metric("tls_handshake_total", status="failure", error_type="aborted") == 1
+
+    assert await eventually(is_counted)
