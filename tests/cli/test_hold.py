@@ -28,6 +28,24 @@ def test_a_held_file_is_not_removed_before_it_is_released(cluster: Cluster, docu
     assert released.stdout == "released case-7\n"
 
 
+def test_a_hold_that_only_the_sidecar_has_keeps_the_file(cluster: Cluster, document: Path) -> None:
+    file_id = put_one(cluster, document, "--retention", "temporary:1")
+    cluster.command("element", "check")  # by then all is in plain files
+    [sidecar] = (cluster.data / "storage").rglob(f"*{file_id}*.attr.json")
+    said = json.loads(sidecar.read_bytes())
+    placed = {"id": "case-8", "reason": "court order", "placed_by": "x", "placed_at": said["created_at"]}
+    said["retention"]["holds"] = [placed]
+    sidecar.write_text(json.dumps(said))
+
+    unread = cluster.command("rm", "--yes", file_id, check=False)
+    cluster.command("element", "check", "--repair", "--yes")
+    read = cluster.command("rm", "--yes", file_id, check=False)
+
+    assert "artstore element check" in failure(unread, code=1)
+    assert "held by case-8" in failure(read, code=1)
+    assert json.loads(sidecar.read_bytes())["retention"]["holds"] == [placed]
+
+
 @pytest.mark.parametrize("options", [(), ("--retain-until", LATER)])
 def test_a_permanent_file_is_not_removed(cluster: Cluster, document: Path, options: tuple[str, ...]) -> None:
     file_id = put_one(cluster, document, *options)

@@ -569,14 +569,14 @@ async def test_a_file_that_is_being_changed_is_not_repaired(start: StartElement,
 
     async with start(wrap=faults.wrap) as element:
         archive = await Archive.filled(element)
-        edited(archive)
+        sidecar_lost(archive)
         await checked(element)
         faults.storage.fault_before_put = hold
         url = f"/api/v1/files/{archive.id('kept')}"
         changing = asyncio.create_task(element.request("PATCH", url, json={"tags": ["new"]}))
         await asyncio.to_thread(held.wait)
 
-        report = await repaired(element, "outdated_row")
+        report = await repaired(element, "lost_sidecar")
         go_on.set()
 
         assert (await changing).status == 200

@@ -14,6 +14,7 @@ The tree, with the stable code of each::
     ├── ModeTransitionNotAllowedError  mode-transition-not-allowed
     ├── RetentionActiveError       retention-active
     ├── BeingFinalizedError        being-finalized
+    ├── SidecarDiffersError        sidecar-differs
     ├── RangeNotSatisfiableError   range-not-satisfiable
     ├── ContentTooLargeError       content-too-large
     ├── IncompleteBodyError        incomplete-body
@@ -158,6 +159,18 @@ class BeingFinalizedError(ArtStoreError):
 
     def __init__(self, key: object) -> None:
         super().__init__(f"file {key} is being made permanent; try again when its finalization has ended")
+
+
+class SidecarDiffersError(ArtStoreError):
+    """The sidecar of the file is not the one that the catalog knows: nothing takes its place unread."""
+
+    code = "sidecar-differs"
+
+    def __init__(self, key: object, *, version: int, known: int) -> None:
+        super().__init__(
+            f"the sidecar of file {key} has version {version} and is not the one, of version {known}, which "
+            f"the catalog knows: see `artstore element check`; its --repair lets the catalog follow the sidecar"
+        )
 
 
 class RangeNotSatisfiableError(ArtStoreError):

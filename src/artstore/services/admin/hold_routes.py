@@ -9,7 +9,13 @@ from pydantic import BaseModel
 from artstore.core.exchange import HoldPage, NewHold
 from artstore.core.http.operations import JSON, Answer, Operation, json_response
 from artstore.core.keys import PRINCIPAL
-from artstore.core.spec import AlreadyExistsError, ModeNotAllowedError, NotFoundError, UpstreamError
+from artstore.core.spec import (
+    AlreadyExistsError,
+    ModeNotAllowedError,
+    NotFoundError,
+    SidecarDiffersError,
+    UpstreamError,
+)
 from artstore.services.admin.keys import ADMIN
 
 
@@ -42,7 +48,7 @@ async def delete_hold(request: web.Request, path: HoldPath) -> None:
 
 
 _HOLDS: Final = "/api/v1/files/{file_id}/holds"
-_PROBLEMS: Final = (ModeNotAllowedError, NotFoundError, UpstreamError)
+_PROBLEMS: Final = (ModeNotAllowedError, NotFoundError, SidecarDiffersError, UpstreamError)
 
 HOLD_OPERATIONS: Final = (
     Operation(

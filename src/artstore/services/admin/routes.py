@@ -15,6 +15,7 @@ from artstore.core.spec import (
     ModeNotAllowedError,
     NotFoundError,
     RetentionActiveError,
+    SidecarDiffersError,
     UpstreamError,
 )
 from artstore.services.admin.elements import ElementQuery, NewElement
@@ -123,6 +124,7 @@ OPERATIONS: Final = [
             NotFoundError,
             ModeNotAllowedError,
             RetentionActiveError,
+            SidecarDiffersError,
             UpstreamError,
         ],
     ),

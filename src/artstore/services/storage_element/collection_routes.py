@@ -14,6 +14,7 @@ from artstore.core.spec import (
     InsufficientStorageError,
     ModeNotAllowedError,
     NotFoundError,
+    SidecarDiffersError,
 )
 from artstore.services.storage_element import answers
 from artstore.services.storage_element.changes import undelete
@@ -62,7 +63,13 @@ COLLECTION_OPERATIONS: Final = (
         "/api/v1/files/{file_id}/undelete",
         post_undelete,
         scope=_ADMIN,
-        problems=(CorruptedError, InsufficientStorageError, ModeNotAllowedError, NotFoundError),
+        problems=(
+            CorruptedError,
+            InsufficientStorageError,
+            ModeNotAllowedError,
+            NotFoundError,
+            SidecarDiffersError,
+        ),
         answers={
             200: Answer(
                 "The file.", {JSON: StoredFile}, {POSITION_HEADER: "Where the change is in the journal."}

@@ -12,6 +12,7 @@ from artstore.core.http.verification import RecentlyVerified
 from artstore.core.modes import Mode, Operation
 from artstore.core.spec import StorageBackend
 from artstore.services.storage_element.activity import Activity
+from artstore.services.storage_element.agreement import agreed
 from artstore.services.storage_element.catalog import Catalog
 from artstore.services.storage_element.catalog_records import Committed
 from artstore.services.storage_element.clock import Clock
@@ -57,12 +58,15 @@ class Element:
 
         Raises:
             ModeNotAllowedError: as :meth:`check`.
+            SidecarDiffersError: the storage has another sidecar than the catalog knows.
         """
         with self.performing(operation):
             async with self.locks[file_id]:
                 if (leftover := self.catalog.pending.get(file_id)) is not None:
                     await self.recovery.settle(leftover)
-                yield await self.catalog.get(file_id)
+                if (known := await self.catalog.get(file_id)) is not None:
+                    await agreed(self.storage, known)
+                yield known
 
     @contextmanager
     def performing(self, operation: Operation) -> Generator[None, None, None]:

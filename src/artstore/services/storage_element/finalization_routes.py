@@ -25,6 +25,7 @@ from artstore.core.spec import (
     PreconditionFailedError,
     RequestTimeoutError,
     RetentionActiveError,
+    SidecarDiffersError,
     UnsupportedError,
 )
 from artstore.services.storage_element import answers
@@ -111,6 +112,7 @@ FINALIZATION_OPERATIONS: Final = (
             NotFoundError,
             PreconditionFailedError,
             RetentionActiveError,
+            SidecarDiffersError,
         ),
         answers={200: Answer("The file as it is now.", _STORED)},
     ),
@@ -128,6 +130,7 @@ FINALIZATION_OPERATIONS: Final = (
             InvalidRequestError,
             ModeNotAllowedError,
             RequestTimeoutError,
+            SidecarDiffersError,
         ),
         answers={
             201: Answer("Stored.", _STORED),

@@ -13,6 +13,7 @@ from artstore.core.spec import (
     ForbiddenError,
     InsufficientStorageError,
     NotFoundError,
+    SidecarDiffersError,
 )
 from artstore.services.storage_element import answers
 from artstore.services.storage_element.catalog_records import existing
@@ -61,7 +62,7 @@ async def delete_hold(request: web.Request, path: HoldPath) -> web.Response:
 _HOLDS: Final = "/api/v1/files/{file_id}/holds"
 _STORED: Final = {JSON: StoredFile}
 _POSITION: Final = {POSITION_HEADER: "Where the change is in the journal: `element:sequence`."}
-_PROBLEMS: Final = (InsufficientStorageError, NotFoundError)
+_PROBLEMS: Final = (InsufficientStorageError, NotFoundError, SidecarDiffersError)
 
 HOLD_OPERATIONS: Final = (
     Operation(

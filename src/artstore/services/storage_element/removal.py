@@ -10,12 +10,11 @@ from artstore.core.collection import Reason
 from artstore.core.naming import SIDECAR_SUFFIX
 from artstore.core.retention import is_expired
 from artstore.core.spec import NotFoundError
+from artstore.services.storage_element.agreement import agreed
 from artstore.services.storage_element.candidates import Candidate
 from artstore.services.storage_element.catalog_records import Committed
 from artstore.services.storage_element.changes import bury
 from artstore.services.storage_element.element import Element
-from artstore.services.storage_element.sidecars import Unusable, to_sidecar
-from artstore.services.storage_element.small_objects import read_small
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +105,8 @@ async def _remove_orphan(element: Element, candidate: Candidate, deadlines: Dead
 
 
 async def _agreed(element: Element, known: Committed | None) -> FileAttributes | None:
-    """The sidecar as the storage has it, if it is the very one that the catalog knows.
-
-    Raises:
-        ArtStoreError: it cannot be read.
-    """
-    if known is None:
-        return None
-    key = known.change.key + SIDECAR_SUFFIX
-    read = to_sidecar(await read_small(element.storage, key), key)
-    if isinstance(read, Unusable) or read.change.digest != known.change.digest:
-        return None
-    return read.attributes
+    """The sidecar as the storage has it, if it is the very one that the catalog knows."""
+    return None if known is None else await agreed(element.storage, known)
 
 
 def _was_deleted(attributes: FileAttributes | None, *, before: datetime) -> bool:

@@ -35,6 +35,7 @@ from artstore.core.spec import (
     RangeNotSatisfiableError,
     RequestTimeoutError,
     RetentionActiveError,
+    SidecarDiffersError,
 )
 from artstore.services.storage_element import answers
 from artstore.services.storage_element.catalog_records import existing
@@ -218,6 +219,7 @@ _UPLOAD_PROBLEMS: Final = (
     InsufficientStorageError,
     InvalidRequestError,
     RequestTimeoutError,
+    SidecarDiffersError,
 )
 _CHANGE_PROBLEMS: Final = (
     BeingFinalizedError,
@@ -225,6 +227,7 @@ _CHANGE_PROBLEMS: Final = (
     NotFoundError,
     PreconditionFailedError,
     RetentionActiveError,
+    SidecarDiffersError,
 )
 _CONDITIONS: Final = {
     "If-Match": "Change only this version: the `ETag` of the metadata.",
