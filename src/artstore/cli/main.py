@@ -33,6 +33,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "drill": "drill:app",
     "service-account": "account_care:app",
     "certs": "certs:app",
+    "jwt-key": "jwt_key:app",
     "plugins": "plugins:app",
     "config": "configuration:app",
 }

@@ -85,6 +85,29 @@ class RoleSettings(Section):
     ] = None
 
 
+class SigningKeySettings(Section):
+    """The keys with which admin signs access tokens."""
+
+    size: Annotated[Literal[2048, 3072], Field(description="Bits of the keys that admin makes.")] = 2048
+    rotation_period: Annotated[
+        float, Field(gt=0, le=168 * 3600, description="Seconds after which the next key signs.")
+    ] = 86400
+    jwks_lifetime: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=86400,
+            description="Seconds for which verifiers may keep the published keys; a new key waits a little "
+            "longer before it signs. Not less than the `refetch_cooldown` of any role.",
+        ),
+    ] = 300
+
+    @property
+    def refresh_interval(self) -> float:
+        """Seconds for which one process of admin believes what it has read of the keys."""
+        return min(5.0, self.jwks_lifetime)
+
+
 class AdminSettings(RoleSettings):
     """The admin role: issuer, accounts, registry, index."""
 
@@ -99,6 +122,7 @@ class AdminSettings(RoleSettings):
             "itself. Default: no limit.",
         ),
     ] = None
+    signing_keys: SigningKeySettings = SigningKeySettings()
     elements: Annotated[
         tuple[str, ...] | None,
         Field(

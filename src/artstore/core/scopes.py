@@ -17,6 +17,8 @@ SCOPES: Final[Mapping[str, str]] = {
     "storage:finalize": "make temporary files permanent, in place or by a copy (admin only)",
     "accounts:read": "list service accounts",
     "accounts:write": "create, rotate and delete service accounts",
+    "keys:read": "see which keys sign access tokens",
+    "keys:write": "replace the key that signs access tokens",
     "audit:read": "read the audit trail",
     "index:write": "hand a committed record to the index (ingester only)",
     "revocations:read": "learn which tokens are revoked (our own roles only)",
@@ -28,7 +30,7 @@ _FILES: Final = frozenset({"files:read", "files:write", "files:delete"})
 _STORAGE: Final = frozenset({"storage:read", "storage:write", "storage:delete", "storage:admin"})
 
 ROLE_SCOPES: Final[Mapping[AccountRole, frozenset[str]]] = {
-    "ADMIN": _FILES | _STORAGE | {"accounts:read", "accounts:write", "audit:read"},
+    "ADMIN": _FILES | _STORAGE | {"accounts:read", "accounts:write", "keys:read", "keys:write", "audit:read"},
     "OPERATOR": _FILES | _STORAGE,
     "USER": frozenset({"files:read", "files:write"}),
     "AUDITOR": frozenset({"audit:read", "files:read"}),

@@ -1,7 +1,7 @@
 """Signing keys, kept and retired."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -30,17 +30,14 @@ def key(kid: str, **changes: Any) -> SigningKey:
     return SigningKey.model_validate({**fields, **changes})
 
 
+async def rotate(keys: KeysStore, new: SigningKey, *, now: datetime = START) -> SigningKey:
+    return await keys.rotate(new, now=now, verifies_for=HOUR)
+
+
 async def test_a_key_comes_back_as_it_was_added(keys: KeysStore) -> None:
-    await keys.add(key("one"))
+    assert await keys.add_first(key("one"))
 
     assert await keys.list() == [key("one")]
-
-
-async def test_a_kid_is_taken_once(keys: KeysStore) -> None:
-    await keys.add(key("one"))
-
-    with pytest.raises(AlreadyExistsError):
-        await keys.add(key("one"))
 
 
 async def test_of_many_first_keys_one_is_added(keys: KeysStore) -> None:
@@ -50,32 +47,53 @@ async def test_of_many_first_keys_one_is_added(keys: KeysStore) -> None:
     assert len(await keys.list()) == 1
 
 
-async def test_a_first_key_is_added_when_all_others_are_retired(keys: KeysStore) -> None:
-    await keys.add(key("one"))
-    await keys.retire("one", signs_until=START, expires_at=START + HOUR)
+async def test_a_rotation_ends_what_signed_and_lets_it_verify_for_a_while(keys: KeysStore) -> None:
+    await keys.add_first(key("one"))
+    next_key = key("two", signs_from=START + HOUR)
 
-    assert await keys.add_first(key("two", signs_from=START + HOUR))
-    assert [found.kid for found in await keys.list()] == ["two", "one"]
+    assert await rotate(keys, next_key) == next_key
 
-
-async def test_a_key_is_retired_once(keys: KeysStore) -> None:
-    await keys.add(key("one"))
-
-    await keys.retire("one", signs_until=START, expires_at=START + HOUR)
-    await keys.retire("one", signs_until=START + HOUR, expires_at=START + 2 * HOUR)
-
-    assert await keys.list() == [key("one", signs_until=START, expires_at=START + HOUR)]
+    retired = key("one", signs_until=START + HOUR, expires_at=START + 2 * HOUR)
+    assert await keys.list() == [next_key, retired]
 
 
-async def test_only_expired_keys_are_forgotten(keys: KeysStore) -> None:
-    for kid in ("expired", "verifying", "signing"):
-        await keys.add(key(kid))
-    await keys.retire("expired", signs_until=START, expires_at=START + HOUR)
-    await keys.retire("verifying", signs_until=START, expires_at=START + 2 * HOUR)
+async def test_of_many_rotations_at_once_one_is_made(keys: KeysStore) -> None:
+    await keys.add_first(key("one"))
 
-    assert await keys.delete_expired(now=START + HOUR) == 1
+    made = await asyncio.gather(
+        *(rotate(keys, key(f"next-{number}", signs_from=START + HOUR)) for number in range(5))
+    )
 
-    assert {found.kid for found in await keys.list()} == {"verifying", "signing"}
+    assert len({each.kid for each in made}) == 1
+    assert [found.kid for found in await keys.list()] == [made[0].kid, "one"]
+
+
+async def test_a_key_that_has_signed_does_not_sign_again(keys: KeysStore) -> None:
+    await keys.add_first(key("one"))
+    await rotate(keys, key("two", signs_from=START + HOUR))
+
+    with pytest.raises(AlreadyExistsError):
+        await rotate(keys, key("one", signs_from=START + 3 * HOUR), now=START + 2 * HOUR)
+
+    newest, _ = await keys.list()
+    assert (newest.kid, newest.signs_until) == ("two", None)
+
+
+async def test_of_an_expired_key_the_private_half_goes_first_and_all_of_it_later(keys: KeysStore) -> None:
+    await keys.add_first(key("one"))
+    await rotate(keys, key("two", signs_from=START + HOUR))
+    expired = START + 2 * HOUR
+
+    await keys.forget(now=expired - HOUR / 2, history=HOUR)
+    verifying = await keys.list()
+    await keys.forget(now=expired, history=HOUR)
+    remembered = await keys.list()
+    await keys.forget(now=expired + HOUR, history=HOUR)
+    forgotten = await keys.list()
+
+    assert [each.private_key_encrypted for each in verifying] == [b"\x00\xff private"] * 2
+    assert [each.private_key_encrypted for each in remembered] == [b"\x00\xff private", b""]
+    assert [each.kid for each in forgotten] == ["two"]
 
 
 def test_no_private_key_is_printed() -> None:

@@ -57,13 +57,19 @@ def admin_settings(
     elements: Sequence[str] = (),
     token_lifetime: int = 1800,
     issuer: str | None = None,
+    signing_keys: Mapping[str, object] | None = None,
     **sections: object,
 ) -> Settings:
     """The embedded default below ``data``, with ``elements`` to register at start.
 
     One of several processes is told the ``issuer`` that all of them are.
     """
-    admin = {"port": port.number, "elements": elements, "token_lifetime": token_lifetime}
+    admin = {
+        "port": port.number,
+        "elements": elements,
+        "token_lifetime": token_lifetime,
+        "signing_keys": signing_keys or {},
+    }
     return Settings.model_validate({"base_directory": data, "issuer": issuer, "admin": admin, **sections})
 
 
@@ -116,9 +122,9 @@ class AdminClient:
         bearer = token or await self.administrator_token()
         return await self.send(method, path, headers={"Authorization": f"Bearer {bearer}"}, json=json)
 
-    async def send_to(self, url: str, method: str, path: str) -> Answer:
+    async def send_to(self, url: str, method: str, path: str, *, token: str | None = None) -> Answer:
         """A request to another role."""
-        headers = {"Authorization": f"Bearer {await self.administrator_token()}"}
+        headers = {"Authorization": f"Bearer {token or await self.administrator_token()}"}
         async with self._session.request(method, url + path, headers=headers) as response:
             return Answer(response.status, response.headers, await response.read())
 
@@ -189,6 +195,7 @@ class ElementServer:
         mode: str = "edit",
         priority: int = 100,
         place: Port | None = None,
+        auth: Mapping[str, object] | None = None,
         **element: Any,
     ) -> None:
         self.port = place or Port.free()
@@ -197,6 +204,7 @@ class ElementServer:
                 "base_directory": data / element_id,
                 "element": {"element_id": element_id, "mode": mode, "priority": priority, **element},
                 "admin": {"url": admin.url},
+                "auth": auth or {"type": "oauth"},
                 "secrets": [{"type": "file", "directory": data / "secrets"}],
             }
         )

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from structlog.testing import capture_logs
 
+from artstore.core.config import SigningKeySettings
 from artstore.core.spec import ConfigurationError
-from artstore.services.admin import signing_keys
+from artstore.services.admin.key_material import generate_key, signing_key
 from artstore.services.admin.master_key import MasterKey
 from tests.services.admin.conftest import StartAdmin
 from tests.services.admin.harness import (
@@ -48,7 +49,9 @@ async def stored_key(admin: AdminClient) -> tuple[str, bytes]:
 
 async def add_key(admin: AdminClient, master_key: bytes, **changes: Any) -> str:
     """Another process of the cluster adds a key."""
-    row = await asyncio.to_thread(signing_keys.new_key, MasterKey(master_key))
+    row = await asyncio.to_thread(
+        signing_key, generate_key(2048), MasterKey(master_key), signs_from=datetime.now(UTC)
+    )
     columns = row.model_copy(update=changes).to_row()
     names = ", ".join(columns)
     await sql(
@@ -60,7 +63,7 @@ async def add_key(admin: AdminClient, master_key: bytes, **changes: Any) -> str:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys are looked at again at once."""
-    monkeypatch.setattr(signing_keys, "REFRESH_INTERVAL", 0.02)
+    monkeypatch.setattr(SigningKeySettings, "refresh_interval", 0.02)
 
 
 async def test_what_is_published_is_one_public_key_that_may_be_cached(admin: AdminClient) -> None:

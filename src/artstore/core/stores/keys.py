@@ -1,7 +1,7 @@
 """The keys that sign access tokens, their private halves encrypted."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import Field
@@ -39,15 +39,6 @@ class KeysStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, key: SigningKey) -> None:
-        """Add a key.
-
-        Raises:
-            AlreadyExistsError: its ``kid`` is taken.
-        """
-        async with self._database.transaction() as transaction:
-            await transaction.execute(insert_sql("signing_keys", SigningKey), key.to_row())
-
     async def add_first(self, key: SigningKey) -> bool:
         """Add a key unless there is one that signs without end; whether it was added.
 
@@ -61,22 +52,41 @@ class KeysStore:
         rows = await self._database.fetch_all("SELECT * FROM signing_keys ORDER BY signs_from DESC, kid")
         return [SigningKey.from_row(row) for row in rows]
 
-    async def retire(self, kid: str, *, signs_until: datetime, expires_at: datetime) -> None:
-        """Say when a key stops to sign and when to verify. Idempotent: a key retired before stays so."""
+    async def rotate(self, key: SigningKey, *, now: datetime, verifies_for: timedelta) -> SigningKey:
+        """Let ``key`` sign from its ``signs_from`` on, and what signs until then verify for so much longer.
+
+        While another key waits for its turn already, nothing changes; the key that signs next.
+
+        Raises:
+            AlreadyExistsError: it has signed before.
+        """
         async with self._database.transaction() as transaction:
+            waiting = await transaction.fetch_one(
+                "SELECT * FROM signing_keys WHERE signs_until IS NULL AND signs_from > :now",
+                {"now": to_microseconds(now)},
+            )
+            if waiting is not None:
+                return SigningKey.from_row(waiting)
             await transaction.execute(
                 "UPDATE signing_keys SET signs_until = :signs_until, expires_at = :expires_at"
-                " WHERE kid = :kid AND signs_until IS NULL",
+                " WHERE signs_until IS NULL",
                 {
-                    "kid": kid,
-                    "signs_until": to_microseconds(signs_until),
-                    "expires_at": to_microseconds(expires_at),
+                    "signs_until": to_microseconds(key.signs_from),
+                    "expires_at": to_microseconds(key.signs_from + verifies_for),
                 },
             )
+            await transaction.execute(insert_sql("signing_keys", SigningKey), key.to_row())
+        return key
 
-    async def delete_expired(self, *, now: datetime) -> int:
-        """Forget the keys that no token can need any more; how many they were."""
+    async def forget(self, *, now: datetime, history: timedelta) -> None:
+        """Forget the private halves of keys that have expired, and after ``history`` the rest of them."""
         async with self._database.transaction() as transaction:
-            return await transaction.execute(
-                "DELETE FROM signing_keys WHERE expires_at <= :now", {"now": to_microseconds(now)}
+            await transaction.execute(
+                "UPDATE signing_keys SET private_key_encrypted = :nothing"
+                " WHERE expires_at <= :now AND private_key_encrypted <> :nothing",
+                {"nothing": b"", "now": to_microseconds(now)},
+            )
+            await transaction.execute(
+                "DELETE FROM signing_keys WHERE expires_at <= :long_ago",
+                {"long_ago": to_microseconds(now - history)},
             )

@@ -110,7 +110,9 @@ async def list_revocations(request: web.Request, query: RevocationQuery) -> Revo
 
 async def get_key_set(request: web.Request) -> web.Response:
     """The keys that verify access tokens (RFC 7517)."""
-    return json_response(await request.app[ADMIN].signing_keys.published(), headers=CACHEABLE)
+    lifetime = request.app[SETTINGS].admin.signing_keys.jwks_lifetime
+    headers = {"Cache-Control": f"public, max-age={lifetime}"}
+    return json_response(await request.app[ADMIN].signing_keys.published(), headers=headers)
 
 
 async def get_server_metadata(request: web.Request) -> web.Response:

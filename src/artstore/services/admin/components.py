@@ -35,6 +35,7 @@ from artstore.services.admin.finalizer import Finalizer
 from artstore.services.admin.guesses import GuessLimit
 from artstore.services.admin.holds import HoldRelay
 from artstore.services.admin.indexer import Indexer
+from artstore.services.admin.key_rotation import KeyRotation
 from artstore.services.admin.master_key import MASTER_KEY, MasterKey
 from artstore.services.admin.metrics import AdminMetrics
 from artstore.services.admin.revocations import Revocations
@@ -52,7 +53,9 @@ class Components:
     """Everything the admin role is made of."""
 
     metrics: AdminMetrics
+    keys_store: KeysStore
     signing_keys: SigningKeys
+    key_rotation: KeyRotation
     tokens: TokenEndpoint
     token_status: TokenStatus
     revocations: Revocations
@@ -87,11 +90,22 @@ async def make_components(
     """
     accounts, elements, files = AccountsStore(database), ElementsStore(database), FilesStore(database)
     client_secrets = ClientSecrets(await required_secret(secrets, PEPPER))
-    signing_keys = SigningKeys(KeysStore(database), MasterKey(await required_secret(secrets, MASTER_KEY)))
-    await signing_keys.open()
+    measured = AdminMetrics(metrics.registry)
+    keys_store, master_key = KeysStore(database), MasterKey(await required_secret(secrets, MASTER_KEY))
+    key_settings = settings.admin.signing_keys
+    signing_keys = SigningKeys(keys_store, master_key, refresh_interval=key_settings.refresh_interval)
+    key_rotation = KeyRotation(
+        keys_store,
+        signing_keys,
+        master_key,
+        chain=secrets,
+        settings=key_settings,
+        token_lifetime=timedelta(seconds=settings.admin.token_lifetime),
+        metrics=measured.keys,
+    )
+    await key_rotation.open()
     environment = ENVIRONMENTS[settings.environment]
     await Bootstrap(accounts, client_secrets=client_secrets, chain=secrets, environment=environment).run()
-    measured = AdminMetrics(metrics.registry)
     registry = ElementRegistry(elements, client)
     file_registry = FileRegistry(files, elements, client)
     issuer = TokenIssuer(
@@ -117,7 +131,9 @@ async def make_components(
     )
     return Components(
         metrics=measured,
+        keys_store=keys_store,
         signing_keys=signing_keys,
+        key_rotation=key_rotation,
         tokens=TokenEndpoint(accounts, clients, issuer, usage),
         guesses=GuessLimit(cache, rates, quota=settings.server.rate_limits.failures),
         token_status=TokenStatus(

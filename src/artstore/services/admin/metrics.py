@@ -12,6 +12,7 @@ from artstore.core.journal import UnreadPage
 from artstore.services.admin.account_census import AccountMetrics
 from artstore.services.admin.client_requests import ErrorCode, TokenRefusedError
 from artstore.services.admin.finalization_metrics import FinalizationMetrics
+from artstore.services.admin.key_metrics import KeyMetrics
 
 # Seconds. A token is one signature of a millisecond and one look into the database.
 TOKEN_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -105,6 +106,7 @@ class AdminMetrics:
         self.index = IndexMetrics(registry)
         self.finalizations = FinalizationMetrics(registry)
         self.accounts = AccountMetrics(registry)
+        self.keys = KeyMetrics(registry)
         self.lease_held = Gauge(
             "artstore_lease_held",
             "Whether this process does the background job (1) or another one may (0).",

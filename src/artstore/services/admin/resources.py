@@ -78,10 +78,12 @@ async def run_jobs(app: web.Application) -> AsyncGenerator[None, None]:
     jobs = (
         LeasedJob("indexer", components.indexer.run, leases=leases, held=held).run,
         LeasedJob("finalizer", components.finalizer.run, leases=leases, held=held).run,
+        LeasedJob("key-rotation", components.key_rotation.run, leases=leases, held=held).run,
         LeasedJob("element-watch", components.element_watch.run, leases=leases, held=held).run,
         components.account_census.run,
         components.account_usage.run,
         components.revocations.run,
+        components.signing_keys.watch,
     )
 
     async def run_until_stopping() -> None:

@@ -7,6 +7,7 @@ from artstore.services.admin.account_routes import ACCOUNT_OPERATIONS
 from artstore.services.admin.authorization_routes import AUTHORIZATION_OPERATIONS
 from artstore.services.admin.finalization_routes import FINALIZATION_OPERATIONS
 from artstore.services.admin.hold_routes import HOLD_OPERATIONS
+from artstore.services.admin.key_routes import KEY_OPERATIONS
 from artstore.services.admin.mode_routes import MODE_OPERATIONS
 from artstore.services.admin.resources import RESOURCES
 from artstore.services.admin.routes import OPERATIONS
@@ -18,6 +19,7 @@ ROLE: Final = Role(
         *AUTHORIZATION_OPERATIONS,
         *OPERATIONS,
         *ACCOUNT_OPERATIONS,
+        *KEY_OPERATIONS,
         *MODE_OPERATIONS,
         *HOLD_OPERATIONS,
         *FINALIZATION_OPERATIONS,

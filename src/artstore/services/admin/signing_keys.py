@@ -1,43 +1,27 @@
 """The keys that sign access tokens: made at the first start, kept encrypted, published as a JWK set."""
 
 import asyncio
-import base64
-import hashlib
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-import orjson
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
-from jwt.algorithms import RSAAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from pydantic import BaseModel
 
 from artstore.core.logging import get_logger
-from artstore.core.spec import ConfigurationError, UnavailableError
+from artstore.core.spec import ArtStoreError, ConfigurationError, UnavailableError
 from artstore.core.stores.keys import KeysStore, SigningKey
+from artstore.services.admin.key_material import JsonWebKey, public_key, signing_key
 from artstore.services.admin.master_key import MasterKey
 
-ALGORITHM: Final = "RS256"
-KEY_SIZE: Final = 2048
-"""Bits. A key of 3072 signs at a third of the rate (measured)."""
-
 REFRESH_INTERVAL: Final = 5.0
-"""Seconds for which the keys are believed before the database is asked again."""
+"""Seconds for which the keys are believed before the database is asked again, at most."""
 
+KeyState = Literal["waiting", "signing", "verifying", "expired"]
 _log = get_logger("signing-keys")
-
-
-class JsonWebKey(BaseModel):
-    """The public half of a signing key (RFC 7517)."""
-
-    kty: Literal["RSA"] = "RSA"
-    use: Literal["sig"] = "sig"
-    alg: Literal["RS256"] = ALGORITHM
-    kid: str
-    n: str
-    e: str
 
 
 class JsonWebKeySet(BaseModel):
@@ -58,35 +42,51 @@ class LoadedKey:
     def kid(self) -> str:
         return self.row.kid
 
-    def signs(self, now: datetime) -> bool:
-        return self.row.signs_from <= now and (self.row.signs_until is None or now < self.row.signs_until)
+    @property
+    def state(self) -> KeyState:
+        return state_of(self.row)
 
 
 class SigningKeys:
-    """The keys of this cluster. Keys that other processes add are noticed within seconds.
+    """The keys of this cluster. Keys that other processes add are noticed within ``refresh_interval``.
 
     What is published is computed from the private keys, not read from the database: whoever can write
     there, but does not know the master key, cannot make verifiers believe in a key of their own.
     """
 
-    def __init__(self, store: KeysStore, master_key: MasterKey) -> None:
+    def __init__(
+        self, store: KeysStore, master_key: MasterKey, *, refresh_interval: float = REFRESH_INTERVAL
+    ) -> None:
         self._store = store
         self._master_key = master_key
+        self._refresh_interval = refresh_interval
         self._keys: dict[str, LoadedKey] = {}
         self._refused: dict[str, ConfigurationError] = {}
         self._fresh_until = 0.0
         self._reading = asyncio.Lock()
 
+    @property
+    def loaded(self) -> Sequence[LoadedKey]:
+        """Those that are published, as far as this process knows."""
+        return list(self._keys.values())
+
+    async def is_needed(self) -> bool:
+        """Whether there is no key that signs on and on: at the first start, on a new database."""
+        return not any(row.signs_until is None for row in await self._store.list())
+
+    async def add_first(self, private_key: RSAPrivateKey) -> None:
+        """Sign with a key from now on, where none is there; on one process however many start at once."""
+        now = datetime.now(UTC)
+        key = await asyncio.to_thread(signing_key, private_key, self._master_key, signs_from=now)
+        if await self._store.add_first(key):
+            _log.info("signing_key_made", kid=key.kid)
+
     async def open(self) -> None:
-        """Load the keys; make one where there is none, on one process however many start at once.
+        """Load the keys.
 
         Raises:
             ConfigurationError: a key cannot be decrypted.
         """
-        if not any(row.signs_until is None for row in await self._store.list()):
-            key = await asyncio.to_thread(new_key, self._master_key)
-            if await self._store.add_first(key):
-                _log.info("signing_key_made", kid=key.kid)
         await self._read()
         for refusal in self._refused.values():
             raise refusal
@@ -98,8 +98,7 @@ class SigningKeys:
             UnavailableError: there is none.
         """
         await self._refresh()
-        now = datetime.now(UTC)
-        signing = [key for key in self._keys.values() if key.signs(now)]
+        signing = [key for key in self._keys.values() if key.state == "signing"]
         if not signing:
             raise UnavailableError("there is no key to sign with at this moment")
         return max(signing, key=lambda key: (key.row.signs_from, key.kid))
@@ -108,6 +107,18 @@ class SigningKeys:
         """What verifiers need: also keys that do not sign yet, or no longer."""
         await self._refresh()
         return JsonWebKeySet(keys=[key.public for key in self._keys.values()])
+
+    async def look(self) -> None:
+        """Take note of a change at once."""
+        async with self._reading:
+            await self._read()
+
+    async def watch(self) -> None:
+        """Take note of what other processes change, until cancelled, whether somebody asks or not."""
+        while True:
+            await asyncio.sleep(self._refresh_interval)
+            with suppress(ArtStoreError):  # the readiness tells when the database is away
+                await self._refresh()
 
     async def _refresh(self) -> None:
         if self._is_fresh():
@@ -119,15 +130,16 @@ class SigningKeys:
                 await self._read()
             except UnavailableError:
                 # Keys seldom change: those known are better than none while the database is away.
-                self._fresh_until = time.monotonic() + REFRESH_INTERVAL
+                self._fresh_until = time.monotonic() + self._refresh_interval
 
     def _is_fresh(self) -> bool:
         return time.monotonic() < self._fresh_until
 
     async def _read(self) -> None:
-        keys = [await self._loaded(row) for row in _not_expired(await self._store.list())]
+        rows = [row for row in await self._store.list() if state_of(row) != "expired"]
+        keys = [await self._loaded(row) for row in rows]
         self._keys = {key.kid: key for key in keys if key is not None}
-        self._fresh_until = time.monotonic() + REFRESH_INTERVAL
+        self._fresh_until = time.monotonic() + self._refresh_interval
 
     async def _loaded(self, row: SigningKey) -> LoadedKey | None:
         if (known := self._keys.get(row.kid)) is not None:
@@ -142,35 +154,16 @@ class SigningKeys:
             return None
 
 
-def new_key(master_key: MasterKey) -> SigningKey:
-    """A key that signs from now on. Takes a tenth of a second or several: call it in a thread."""
-    private_key = generate_private_key(public_exponent=65537, key_size=KEY_SIZE)
-    public = _public(private_key)
+def state_of(row: SigningKey) -> KeyState:
+    """What the key does at this moment."""
     now = datetime.now(UTC)
-    return SigningKey(
-        kid=public.kid,
-        algorithm=ALGORITHM,
-        public_jwk=public.model_dump_json(),
-        private_key_encrypted=master_key.encrypt(private_key, kid=public.kid),
-        created_at=now,
-        signs_from=now,
-    )
-
-
-def _not_expired(rows: Sequence[SigningKey]) -> list[SigningKey]:
-    now = datetime.now(UTC)
-    return [row for row in rows if row.expires_at is None or row.expires_at > now]
+    if row.expires_at is not None and row.expires_at <= now:
+        return "expired"
+    if row.signs_from > now:
+        return "waiting"
+    return "signing" if row.signs_until is None or now < row.signs_until else "verifying"
 
 
 def _load(row: SigningKey, master_key: MasterKey) -> LoadedKey:
     private_key = master_key.decrypt(row.private_key_encrypted, kid=row.kid)
-    return LoadedKey(row, private_key, _public(private_key))
-
-
-def _public(private_key: RSAPrivateKey) -> JsonWebKey:
-    """With its thumbprint (RFC 7638) as key id, which no other key can have."""
-    numbers = RSAAlgorithm.to_jwk(private_key.public_key(), as_dict=True)
-    members = {"e": numbers["e"], "kty": "RSA", "n": numbers["n"]}
-    thumbprint = hashlib.sha256(orjson.dumps(members, option=orjson.OPT_SORT_KEYS)).digest()
-    kid = base64.urlsafe_b64encode(thumbprint).decode().rstrip("=")
-    return JsonWebKey(kid=kid, n=numbers["n"], e=numbers["e"])
+    return LoadedKey(row, private_key, public_key(private_key))

@@ -9,7 +9,8 @@ import jwt
 from pydantic import BaseModel, Field
 
 from artstore.core.stores.accounts import ServiceAccount
-from artstore.services.admin.signing_keys import ALGORITHM, SigningKeys
+from artstore.services.admin.key_material import ALGORITHM
+from artstore.services.admin.signing_keys import SigningKeys
 
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - RFC 9068 section 2.1
 

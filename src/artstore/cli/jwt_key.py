@@ -1,0 +1,74 @@
+"""`artstore jwt-key`: the keys that sign access tokens."""
+
+from typing import Final
+
+import typer
+
+from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
+from artstore.cli.output import JsonOption, print_json, print_table, time_text
+from artstore.core.client.roles import parse
+from artstore.services.admin.key_routes import KEYS_PATH, KeyList, KeyStatus, KeyView
+
+app: Final = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Look after the keys that sign access tokens."
+)
+
+
+@app.command()
+def status(json: JsonOption = False, data: DataOption = None, profile: ProfileOption = None) -> None:
+    """Tell which key signs, and which one is next."""
+
+    async def ask(archive: Archive) -> KeyStatus:
+        return await archive.client.get(archive.url("admin", f"{KEYS_PATH}/status"), KeyStatus)
+
+    found = with_archive(data, profile, ask)
+    if json:
+        print_json(found)
+        return
+    planned = found.next_rotation_at
+    rows = [
+        ("signing", f"{found.signing.kid} since {time_text(found.signing.signs_from)}"),
+        ("waiting", found.waiting.kid if found.waiting else "none"),
+        ("next rotation", time_text(planned) if planned else "when another key is provided"),
+        ("keys that verify", str(found.published)),
+        ("source", found.source),
+    ]
+    print_table(("", ""), rows)
+
+
+@app.command(name="list")
+def list_keys(json: JsonOption = False, data: DataOption = None, profile: ProfileOption = None) -> None:
+    """List the keys, past and next ones included."""
+
+    async def ask(archive: Archive) -> KeyList:
+        return await archive.client.get(archive.url("admin", KEYS_PATH), KeyList)
+
+    found = with_archive(data, profile, ask)
+    print_json(found) if json else _print_keys(found.items)
+
+
+@app.command()
+def rotate(json: JsonOption = False, data: DataOption = None, profile: ProfileOption = None) -> None:
+    """Replace the signing key. The next one signs when every role has had time to learn it."""
+
+    async def ask(archive: Archive) -> KeyView:
+        url = archive.url("admin", f"{KEYS_PATH}/rotate")
+        async with archive.client.request("POST", url) as response:
+            return parse(KeyView, await response.read())
+
+    made = with_archive(data, profile, ask)
+    print_json(made) if json else _print_keys([made])
+
+
+def _print_keys(keys: list[KeyView]) -> None:
+    rows = [
+        (
+            key.kid,
+            key.state,
+            time_text(key.signs_from),
+            time_text(key.signs_until) if key.signs_until else "",
+            time_text(key.expires_at) if key.expires_at else "",
+        )
+        for key in keys
+    ]
+    print_table(("key", "state", "signs from", "until", "verifies until"), rows)

@@ -1,0 +1,22 @@
+"""`artstore jwt-key`: which key signs, which one is next."""
+
+import json
+
+from tests.cluster import Cluster
+
+
+def test_a_key_is_rotated_listed_and_told(cluster: Cluster) -> None:
+    before = json.loads(cluster.command("jwt-key", "status", "--json").stdout)
+
+    rotated = json.loads(cluster.command("jwt-key", "rotate", "--json").stdout)
+    listed = json.loads(cluster.command("jwt-key", "list", "--json").stdout)
+    for_people = cluster.command("jwt-key", "status").stdout
+
+    old = before["signing"]["kid"]
+    assert before["source"] == "generated"
+    assert [(key["kid"], key["state"]) for key in listed["items"]] == [
+        (rotated["kid"], "waiting"),
+        (old, "signing"),
+    ]
+    assert f"signing           {old} since" in for_people
+    assert f"waiting           {rotated['kid']}" in for_people
