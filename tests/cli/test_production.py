@@ -46,6 +46,15 @@ def test_what_is_safe_can_be_used(config: Path) -> None:
     run_artstore("config", "check", "--config", str(config))
 
 
+def test_with_tls_of_its_own_it_may_listen_to_the_network(config: Path) -> None:
+    config.write_text(
+        'environment = "production"\nadmin.host = "0.0.0.0"\n'
+        '[tls]\nenabled = true\ncert_file = "certs/{role}.crt"\nkey_file = "certs/{role}.key"\n'
+    )
+
+    run_artstore("config", "check", "--config", str(config))
+
+
 def test_everything_unsafe_is_told_at_once(config: Path) -> None:
     unsafe = {
         "ARTSTORE__ADMIN__URL": "http://archive.example",
@@ -56,7 +65,8 @@ def test_everything_unsafe_is_told_at_once(config: Path) -> None:
         "ARTSTORE__SERVER__CORS": '{origins = ["*"]}',
         "ARTSTORE__SERVER__RATE_LIMITS": "{credentials = 0, failures = 0}",
         "ARTSTORE__SERVER__TRUSTED_PROXIES": '["0.0.0.0/0"]',
-        "ARTSTORE__STORAGE": '{type = "s3", bucket = "archive", access_key_id = "AKIA", secret_access_key = "hunter2"}',
+        "ARTSTORE__TLS__TRUSTED_PROXIES": '["::/0"]',
+        "ARTSTORE__STORAGE": '{type = "s3", bucket = "docs", access_key_id = "A", secret_access_key = "hunter2"}',
     }
     secret = config.parent / "secrets" / "master-key"
     secret.parent.mkdir()
@@ -77,13 +87,14 @@ def test_everything_unsafe_is_told_at_once(config: Path) -> None:
         "server.rate_limits.credentials is 0",
         "server.rate_limits.failures is 0",
         "server.trusted_proxies has 0.0.0.0/0",
+        "tls.trusted_proxies has ::/0",
         "the storage plugin's secret_access_key is written in the configuration",
         f"others have access to the secret in {secret}",
         f"others can change the configuration: chmod go-w {config}",
     ):
         assert finding in told
     assert "hunter2" not in told
-    assert told.count("\n  ") == 12
+    assert told.count("\n  ") == 13
 
 
 @pytest.mark.parametrize("command", [("run", "query", "--config"), ("up", "--data")])

@@ -13,7 +13,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.s3.servers import S3Server, free_port, missing, server_at
+from tests.environments import missing
+from tests.s3.servers import S3Server, free_port, server_at
 
 PROGRAMS: Final = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph")
 START_TIMEOUT: Final = 120.0

@@ -1,24 +1,22 @@
 """S3 services for tests: real ones, each in a process of its own that does not outlive the tests."""
 
-import fcntl
 import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-import pytest
 from botocore.session import Session
 
+from tests.environments import python_with
+
 SWIFT: Final = "2.38.3"
-CACHE: Final = Path(__file__).parents[2] / ".cache"
 MEMORY: Final = Path("/dev/shm")
 START_TIMEOUT: Final = 60.0
 WORTH_REMOVING: Final = 50
@@ -84,7 +82,8 @@ class S3Server:
 @contextmanager
 def running_swift() -> Generator[S3Server, None, None]:
     """OpenStack Swift, empty."""
-    python = swift_python()
+    # Its eventlet must not be in our environment.
+    python = python_with("swift", SWIFT)
     directory = Path(tempfile.mkdtemp(prefix="swift-", dir=_roomy_memory()))
     log = Path(tempfile.gettempdir()) / f"{directory.name}.log"
     server = Path(__file__).with_name("swift_server.py")
@@ -117,42 +116,11 @@ def server_at(url: str, access_key_id: str, secret_access_key: str, log: Path) -
     return S3Server(url, access_key_id, secret_access_key, log, client)
 
 
-def swift_python() -> Path:
-    """The interpreter of Swift's own environment, which is made once: its eventlet must not be in ours."""
-    environment = CACHE / f"swift-{SWIFT}"
-    python = environment / "bin" / "python"
-    CACHE.mkdir(exist_ok=True)
-    with (CACHE / "swift.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (environment / "complete").exists():
-            shutil.rmtree(environment, ignore_errors=True)
-            _install_swift(environment, python)
-            (environment / "complete").touch()
-    return python
-
-
-def _install_swift(environment: Path, python: Path) -> None:
-    for command in (
-        [sys.executable, "-m", "venv", str(environment)],
-        [str(python), "-m", "pip", "install", "--quiet", f"swift=={SWIFT}"],
-    ):
-        completed = subprocess.run(command, capture_output=True, text=True, check=False)
-        if completed.returncode:
-            missing(f"OpenStack Swift cannot be installed: {completed.stderr[-1000:]}")
-
-
 def free_port() -> int:
     """A port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def missing(component: str) -> NoReturn:
-    """Fail where everything has to be there, skip elsewhere."""
-    if os.environ.get("REQUIRE_REAL"):
-        pytest.fail(component)
-    pytest.skip(component)
 
 
 def _roomy_memory() -> Path | None:

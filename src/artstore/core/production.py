@@ -24,10 +24,10 @@ def _clear_text(settings: Settings) -> Iterator[str]:
         url, host = settings.url(role), settings.role(role).host
         if not _is_https(url):
             yield f"{role}.url is {url}: without TLS, tokens and files can be read on their way"
-        if _is_open(host):
+        if _is_open(host) and not settings.tls.enabled:
             yield (
                 f"{role}.host is {host}: the role listens to the network without TLS; listen on 127.0.0.1, "
-                "behind a proxy of this machine that speaks TLS"
+                "behind a proxy of this machine that speaks TLS, or enable [tls]"
             )
 
 
@@ -48,6 +48,9 @@ def _limits(settings: Settings) -> Iterator[str]:
     for network in settings.server.trusted_proxies:
         if network.prefixlen == 0:
             yield f"server.trusted_proxies has {network}: everybody could choose the address they come from"
+    for network in settings.tls.trusted_proxies:
+        if network.prefixlen == 0:
+            yield f"tls.trusted_proxies has {network}: everybody could choose the certificate they have"
 
 
 def _origins(settings: Settings) -> Iterator[str]:

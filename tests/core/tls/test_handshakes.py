@@ -52,6 +52,7 @@ async def test_without_a_certificate_there_is_no_connection(server: TlsServer) -
 
     assert not await _speaks(server, client=None)
     assert await server.metric("tls_handshake_total", status="failure", error_type="cert_missing") == 1
+    assert "alert certificate required" in await server.openssl("-ign_eof", client=None, sent=REQUEST)
 
 
 async def test_without_a_certificate_there_is_one_where_it_is_optional(server: TlsServer) -> None:
@@ -77,7 +78,7 @@ async def test_a_certificate_that_has_expired_is_refused(server: TlsServer) -> N
     )
     await server.start()
 
-    assert not await _speaks(server, client="late-client")
+    assert "alert certificate expired" in await server.openssl("-ign_eof", client="late-client", sent=REQUEST)
     assert await server.metric("tls_certificate_validation_total", result="expired") == 1
 
 
@@ -92,7 +93,7 @@ async def test_a_revoked_certificate_is_refused(server: TlsServer) -> None:
     await asyncio.to_thread(Authority(server.certs).revoke, "query-client")
     await server.start()
 
-    assert not await _speaks(server)
+    assert "alert certificate revoked" in await server.openssl("-ign_eof", sent=REQUEST)
     assert await _speaks(server, client="element-client")
     assert await server.metric("tls_certificate_validation_total", result="revoked") == 1
 

@@ -1,6 +1,7 @@
 """Access tokens for calling other roles: cached, refreshed before they expire, one request at a time."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -131,9 +132,11 @@ class TokenSource:
 
 
 def failure_of(error: Exception) -> str:
-    """Why a connection failed: of a certificate also what it lacks, which somebody has to put right."""
+    """Why a connection failed: of a certificate, theirs or ours, also what it lacks."""
     if isinstance(error, ClientConnectorCertificateError):
         return getattr(error.certificate_error, "verify_message", None) or "its certificate is not valid"
+    if isinstance(error.__cause__, ssl.SSLError) and error.__cause__.reason is not None:
+        return error.__cause__.reason.replace("_", " ").lower()
     return type(error).__name__
 
 

@@ -12,7 +12,7 @@ from artstore.core.spec import ConfigurationError
 from artstore.core.tls.ciphers import Suites, chosen_suites
 from artstore.core.tls.identity import ClientCertificate
 from artstore.core.tls.material import KeyPair, Material
-from artstore.core.tls.metrics import TlsMetrics, error_type
+from artstore.core.tls.metrics import CERTIFICATE_FAULTS, TlsMetrics, error_type
 from artstore.core.tls.settings import TlsSettings, VerifyMode
 
 _VERIFY_MODES: Final[dict[VerifyMode, ssl.VerifyMode]] = {
@@ -29,19 +29,24 @@ class ObservedConnection(ssl.SSLObject):
     _started = 0.0
     _protocol: str | None = None
     _is_over = False
+    _refusal: ssl.SSLError | None = None
     _has_served = False
     _certificate: ClientCertificate | None = None
 
     def do_handshake(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
         self._started = self._started or time.perf_counter()
         try:
             super().do_handshake()
-            self._refuse_other_suites()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:
-            self._fail(error_type(error), error)
+            self._fail(kind := error_type(error), error)
+            if self.server_side and kind in CERTIFICATE_FAULTS:
+                self._send_alert(error)
             raise
+        self._refuse_other_suites()
         self._succeed()
 
     def begin_request(self) -> bool:
@@ -68,10 +73,20 @@ class ObservedConnection(ssl.SSLObject):
         assert isinstance(context, ObservedContext), "only those make such connections"
         return context
 
+    def _send_alert(self, error: ssl.SSLError) -> None:
+        """Have a client whose certificate is refused told why (RFC 8446 section 6.2).
+
+        asyncio and uvloop drop what a failed handshake has to send, but not what one has that waits for
+        more. The connection then ends when the client has heard the alert, at the latest when the time
+        of handshakes is over. Other failures are scanners and mistakes, for which nothing is kept open.
+        """
+        self._refusal = error
+        raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "the client is told") from error
+
     def _refuse_other_suites(self) -> None:
         if self.version() == "TLSv1.3" and self._suite not in self._observed.suites.tls13:
             error = ssl.SSLError(ssl.SSL_ERROR_SSL, f"the suite {self._suite} is not one of [tls] ciphers")
-            error.reason = "NO_SHARED_CIPHER"
+            self._fail("cipher_error", error)
             raise error
 
     @property

@@ -92,6 +92,8 @@ _BY_VERIFY_CODE: Final = {
     23: "cert_revoked",
     **dict.fromkeys((2, 18, 19, 20, 21, 27), "cert_untrusted"),
 }
+CERTIFICATE_FAULTS: Final = frozenset({*_RESULTS, "cert_missing"})
+"""Kinds of failures that are about the certificate of the other side."""
 _BY_REASON: Final = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "cert_missing",
     "NO_SHARED_CIPHER": "cipher_error",
