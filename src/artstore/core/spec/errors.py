@@ -169,7 +169,7 @@ class SidecarDiffersError(ArtStoreError):
     def __init__(self, key: object, *, version: int, known: int) -> None:
         super().__init__(
             f"the sidecar of file {key} has version {version} and is not the one, of version {known}, which "
-            f"the catalog knows: see `artstore element check`; its --repair lets the catalog follow the sidecar"
+            f"the catalog knows: see `artstore element check`; its --repair lets the catalog follow it"
         )
 
 

@@ -11,7 +11,6 @@ from artstore.core.http.operations import json_response
 from artstore.core.keys import PRINCIPAL
 from artstore.core.restores import ON_BEHALF_OF_HEADER, RESTORED_HEADER, RETRY_AFTER, RestoreRequest
 from artstore.core.spec import ChecksumMismatchError, InvalidRequestError, NotFoundError
-from artstore.services.storage_element.catalog_records import existing
 from artstore.services.storage_element.element import Element
 
 MAX_CLIENT: Final = 255
@@ -26,7 +25,7 @@ async def answer_from_archive(request: web.Request, element: Element, file_id: U
         NotFoundError: there is no such file.
         ModeNotAllowedError: HEAD of a file that nobody has asked for.
     """
-    existing(await element.catalog.get(file_id), file_id)
+    await element.existing(file_id)
     if request.method == hdrs.METH_HEAD:
         wanted = await element.restores.latest(file_id)
         if wanted is None or wanted.status not in ("queued", "restored"):
@@ -46,7 +45,7 @@ async def require_copy_of(element: Element, request: RestoreRequest, checksum: s
         NotFoundError: the file was deleted meanwhile.
         ChecksumMismatchError: the copy has other bytes.
     """
-    attributes = existing(await element.catalog.get(request.file_id), request.file_id).attributes
+    attributes = (await element.existing(request.file_id)).attributes
     if checksum != attributes.checksum:
         raise ChecksumMismatchError(declared=attributes.checksum, computed=checksum)
 
@@ -57,7 +56,7 @@ async def latest_request(element: Element, file_id: UUID) -> RestoreRequest:
     Raises:
         NotFoundError: there is no such file, or nobody asked for it.
     """
-    existing(await element.catalog.get(file_id), file_id)
+    await element.existing(file_id)
     if (request := await element.restores.latest(file_id)) is None:
         raise NotFoundError(f"nobody has asked to restore file {file_id}")
     return request

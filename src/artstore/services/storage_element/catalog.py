@@ -43,7 +43,11 @@ _JOURNAL: Final = (
 _POSITION: Final = (
     "SELECT COALESCE((SELECT MAX(sequence) FROM catalog_journal), 0) AS last_sequence,"
     " (SELECT COUNT(*) FROM catalog_files WHERE status = 'active') AS file_count,"
+    " (SELECT COUNT(*) FROM catalog_unusable) AS unusable,"
     " (SELECT MAX(file_id) FROM catalog_files WHERE SUBSTR(file_id, 15, 1) = '7') AS newest_id"
+)
+_UNUSABLE: Final = (
+    "SELECT storage_key, reason FROM catalog_unusable WHERE file_id = :file_id ORDER BY storage_key"
 )
 _LAST_TRANSACTION: Final = "SELECT COALESCE(MAX(transaction_id), 0) AS last_transaction FROM catalog_wal"
 _FORGET: Final = "DELETE FROM catalog_files WHERE file_id = :file_id"
@@ -122,6 +126,13 @@ class Catalog:
             recent.answer(question, file_id, committed)
         return committed
 
+    async def unusable(self, file_id: UUID) -> Mapping[str, str]:
+        """The sidecars that should be of a file, and why they could not be used when it was built."""
+        if not self._state.unusable:
+            return {}
+        rows = await self._database.fetch_all(_UNUSABLE, {"file_id": str(file_id)})
+        return {text(row, "storage_key"): text(row, "reason") for row in rows}
+
     async def list(self, *, after: str, limit: int, offset: int) -> Sequence[str]:
         """Sidecars, as JSON, of the files that are not deleted, in the order of their ids."""
         parameters: Parameters = {"after": after, "limit": limit, "offset": offset}
@@ -196,6 +207,7 @@ class _Ends(TypedDict):
     last_sequence: int
     file_count: int
     newest_id: UUID
+    unusable: int
 
 
 async def _ends(database: Database) -> _Ends:
@@ -205,6 +217,7 @@ async def _ends(database: Database) -> _Ends:
     return {
         "last_sequence": integer(position, "last_sequence"),
         "file_count": integer(position, "file_count"),
+        "unusable": integer(position, "unusable"),
         "newest_id": UUID(int=0) if newest is None else UUID(text(position, "newest_id")),
     }
 

@@ -8,12 +8,12 @@ from typing import Final
 from artstore.core.spec import Database, Dialect, Transaction
 from artstore.core.stores.rows import text
 
-FORMAT: Final = "2"
+FORMAT: Final = "3"
 """Another format means: build it again from the sidecars."""
 
 _INTEGER: Final[Mapping[Dialect, str]] = {"sqlite": "INTEGER", "postgresql": "BIGINT"}
 
-_KEYS: Final = {"files": "file_id", "journal": "sequence"}
+_KEYS: Final = {"files": "file_id", "journal": "sequence", "unusable": "file_id"}
 """The tables that a rebuild replaces, and their keys."""
 _DROPPED_AT_ONCE: Final = 500
 
@@ -33,6 +33,11 @@ _JOURNAL: Final = """CREATE TABLE {name} (
     file_id TEXT,
     attributes_digest TEXT,
     mode TEXT)"""
+_UNUSABLE: Final = """CREATE TABLE {name} (
+    file_id TEXT NOT NULL,
+    storage_key TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (file_id, storage_key))"""
 _WAL: Final = """CREATE TABLE catalog_wal (
     transaction_id {integer} PRIMARY KEY,
     operation TEXT NOT NULL,
@@ -72,12 +77,13 @@ async def begin_next(transaction: Transaction, dialect: Dialect, *, tag: str) ->
     await transaction.execute(_FILES.format(name="catalog_next_files", integer=integer))
     await transaction.execute(_ACTIVE_FILES.format(name="catalog_next_files", tag=tag))
     await transaction.execute(_JOURNAL.format(name="catalog_next_journal", integer=integer))
+    await transaction.execute(_UNUSABLE.format(name="catalog_next_unusable"))
 
 
 async def drop_next(transaction: Transaction) -> None:
     """Give up what :func:`begin_next` began, if anything."""
-    await transaction.execute("DROP TABLE IF EXISTS catalog_next_files")
-    await transaction.execute("DROP TABLE IF EXISTS catalog_next_journal")
+    for table in _KEYS:
+        await transaction.execute(f"DROP TABLE IF EXISTS catalog_next_{table}")
 
 
 async def put_next_in_place(transaction: Transaction, *, is_serving: bool) -> None:

@@ -14,8 +14,9 @@ class CatalogState:
     """The ends of journal and write-ahead log, and what is under way.
 
     ``epoch`` is another after each rebuild; ``newest_id`` is the largest id, of those that grow with time;
-    ``pending`` are the intents that are not finished, by file, that of the root under ``None``; ``changed``
-    is set by the next change, and then replaced by another event.
+    ``unusable`` counts the sidecars that could not be used when it was built; ``pending`` are the intents
+    that are not finished, by file, that of the root under ``None``; ``changed`` is set by the next change,
+    and then replaced by another event.
     """
 
     epoch: str
@@ -23,6 +24,7 @@ class CatalogState:
     last_transaction: int
     file_count: int
     newest_id: UUID
+    unusable: int
     pending: dict[UUID | None, Intent]
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     recent: RecentFiles = field(default_factory=RecentFiles)
@@ -59,10 +61,12 @@ class CatalogState:
         self.recent.forget(known.change.file_id)
         self._tell()
 
-    def switch(self, *, epoch: str, last_sequence: int, file_count: int, newest_id: UUID) -> None:
+    def switch(
+        self, *, epoch: str, last_sequence: int, file_count: int, newest_id: UUID, unusable: int
+    ) -> None:
         """Another catalog is in place; what is under way goes on."""
         self.epoch, self.last_sequence = epoch, last_sequence
-        self.file_count, self.newest_id = file_count, newest_id
+        self.file_count, self.newest_id, self.unusable = file_count, newest_id, unusable
         self.recent = RecentFiles()
         self._tell()
 

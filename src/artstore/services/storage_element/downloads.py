@@ -17,7 +17,6 @@ from artstore.core.spec import (
     StorageReader,
 )
 from artstore.services.storage_element.archive import answer_from_archive
-from artstore.services.storage_element.catalog_records import existing
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.fixity_evidence import condemn
 from artstore.services.storage_element.fixity_records import Subject, Verdict
@@ -40,7 +39,7 @@ async def download(request: web.Request, element: Element, file_id: UUID) -> web
 
 
 async def _serve(request: web.Request, element: Element, file_id: UUID) -> web.StreamResponse:
-    known = existing(await element.catalog.get(file_id), file_id)
+    known = await element.existing(file_id)
     element.fixity.require_good(file_id)
     attributes = known.attributes
     key = known.change.key

@@ -12,9 +12,9 @@ from artstore.core.http.verification import RecentlyVerified
 from artstore.core.modes import Mode, Operation
 from artstore.core.spec import StorageBackend
 from artstore.services.storage_element.activity import Activity
-from artstore.services.storage_element.agreement import agreed
+from artstore.services.storage_element.agreement import agreed, require_free, require_usable
 from artstore.services.storage_element.catalog import Catalog
-from artstore.services.storage_element.catalog_records import Committed
+from artstore.services.storage_element.catalog_records import Committed, existing
 from artstore.services.storage_element.clock import Clock
 from artstore.services.storage_element.fixity import Fixity
 from artstore.services.storage_element.identity import Identity, RootIdentity
@@ -59,14 +59,25 @@ class Element:
         Raises:
             ModeNotAllowedError: as :meth:`check`.
             SidecarDiffersError: the storage has another sidecar than the catalog knows.
+            AlreadyExistsError: a file is to be created whose sidecar is there, but cannot be used.
+            CorruptedError: a file is to be changed whose sidecar could not be used.
         """
         with self.performing(operation):
             async with self.locks[file_id]:
                 if (leftover := self.catalog.pending.get(file_id)) is not None:
                     await self.recovery.settle(leftover)
-                if (known := await self.catalog.get(file_id)) is not None:
-                    await agreed(self.storage, known)
-                yield known
+                yield await self._agreed(file_id, operation)
+
+    async def existing(self, file_id: UUID) -> Committed:
+        """What is known of a file that is there.
+
+        Raises:
+            NotFoundError: it never was, or is deleted.
+            CorruptedError: its sidecar could not be used.
+        """
+        if (known := await self.catalog.get(file_id)) is None:
+            await require_usable(self.catalog, file_id)
+        return existing(known, file_id)
 
     @contextmanager
     def performing(self, operation: Operation) -> Generator[None, None, None]:
@@ -115,3 +126,12 @@ class Element:
         change = self.catalog.pending.get(None)
         if change is not None and change.mode is not None:
             modes.check(change.mode, operation, element_id=self.element_id)
+
+    async def _agreed(self, file_id: UUID, operation: Operation) -> Committed | None:
+        if (known := await self.catalog.get(file_id)) is not None:
+            await agreed(self.storage, known)
+        elif operation == "create":
+            await require_free(self.catalog, self.storage, file_id)
+        else:
+            await require_usable(self.catalog, file_id)
+        return known

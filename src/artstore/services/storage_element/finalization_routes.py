@@ -107,6 +107,7 @@ FINALIZATION_OPERATIONS: Final = (
         take_finalization_step,
         scope="storage:finalize",
         problems=(
+            CorruptedError,
             InsufficientStorageError,
             ModeNotAllowedError,
             NotFoundError,

@@ -16,7 +16,6 @@ from artstore.core.fixity import (
 )
 from artstore.core.http.operations import Operation
 from artstore.core.spec import NotFoundError, TooManyRequestsError
-from artstore.services.storage_element.catalog_records import existing
 from artstore.services.storage_element.keys import ELEMENT
 
 
@@ -71,7 +70,7 @@ async def get_file_fixity(request: web.Request, path: FixityFilePath) -> FileFix
     """What was found whenever a file was read again."""
     element = request.app[ELEMENT]
     element.check("read_metadata")
-    existing(await element.catalog.get(path.file_id), path.file_id)
+    await element.existing(path.file_id)
     return await element.fixity.of_file(path.file_id)
 
 

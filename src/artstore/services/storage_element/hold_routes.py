@@ -10,13 +10,13 @@ from artstore.core.exchange import DELEGATION_HEADER, POSITION_HEADER, HoldPage,
 from artstore.core.http.operations import JSON, Answer, Operation
 from artstore.core.spec import (
     AlreadyExistsError,
+    CorruptedError,
     ForbiddenError,
     InsufficientStorageError,
     NotFoundError,
     SidecarDiffersError,
 )
 from artstore.services.storage_element import answers
-from artstore.services.storage_element.catalog_records import existing
 from artstore.services.storage_element.holds import place_hold, release_hold
 from artstore.services.storage_element.keys import ELEMENT
 from artstore.services.storage_element.requests import acting
@@ -47,7 +47,7 @@ async def list_holds(request: web.Request, path: HeldFilePath) -> HoldPage:
     """The holds of a file."""
     element = request.app[ELEMENT]
     element.check("read_metadata")
-    known = existing(await element.catalog.get(path.file_id), path.file_id)
+    known = await element.existing(path.file_id)
     return HoldPage(items=known.attributes.retention.holds)
 
 
@@ -62,7 +62,7 @@ async def delete_hold(request: web.Request, path: HoldPath) -> web.Response:
 _HOLDS: Final = "/api/v1/files/{file_id}/holds"
 _STORED: Final = {JSON: StoredFile}
 _POSITION: Final = {POSITION_HEADER: "Where the change is in the journal: `element:sequence`."}
-_PROBLEMS: Final = (InsufficientStorageError, NotFoundError, SidecarDiffersError)
+_PROBLEMS: Final = (CorruptedError, InsufficientStorageError, NotFoundError, SidecarDiffersError)
 
 HOLD_OPERATIONS: Final = (
     Operation(
@@ -84,7 +84,7 @@ HOLD_OPERATIONS: Final = (
         list_holds,
         scope="storage:read",
         allowed_as="read_metadata",
-        problems=(NotFoundError,),
+        problems=(CorruptedError, NotFoundError),
     ),
     Operation(
         "DELETE",

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from artstore.core.inspection import Finding, FindingKind
-from artstore.core.naming import SIDECAR_SUFFIX, parse
+from artstore.core.naming import SIDECAR_SUFFIX
 from artstore.core.spec import ObjectInfo
-from artstore.services.storage_element.sidecars import Sidecar, Unusable
+from artstore.services.storage_element.sidecars import Sidecar, Unusable, id_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,7 @@ class Evidence:
 
 def file_id_of(evidence_key: str, sidecar: Sidecar | Unusable | None) -> UUID | None:
     """Which file this is about; nobody can tell of strangers."""
-    if isinstance(sidecar, Sidecar):
-        return sidecar.attributes.file_id
-    parsed = parse(evidence_key.rpartition("/")[2])
-    return None if parsed is None else parsed.file_id
+    return sidecar.attributes.file_id if isinstance(sidecar, Sidecar) else id_in(evidence_key)
 
 
 def judge(evidence: Evidence) -> Iterator[Finding]:

@@ -16,6 +16,10 @@ from artstore.services.storage_element.sidecars import Sidecar, Unusable
 
 _PUT_FILE: Final = PUT_FILE.format(table="catalog_next_files")
 _APPEND: Final = APPEND.format(table="catalog_next_journal")
+_PUT_UNUSABLE: Final = (
+    "INSERT INTO catalog_next_unusable (file_id, storage_key, reason)"
+    " VALUES (:file_id, :storage_key, :reason) ON CONFLICT (file_id, storage_key) DO NOTHING"
+)
 _CORRECT: Final = (
     "UPDATE catalog_next_journal SET operation = :operation, attributes_digest = :attributes_digest"
     " WHERE sequence = :sequence"
@@ -64,6 +68,17 @@ async def add(transaction: Transaction, sidecars: Sequence[Sidecar], *, after: i
     await _write(transaction, new, replaced=replaced)
     added.files = len(new)
     return added
+
+
+async def put_unusable(transaction: Transaction, sidecars: Iterable[Unusable]) -> None:
+    """Keep that these ids have a sidecar, though nobody can tell what it says: they are not free."""
+    rows = [
+        {"file_id": str(each.file_id), "storage_key": each.key, "reason": each.reason}
+        for each in sidecars
+        if each.file_id is not None
+    ]
+    if rows:
+        await transaction.executemany(_PUT_UNUSABLE, rows)
 
 
 async def carry_over(

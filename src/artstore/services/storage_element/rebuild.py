@@ -26,7 +26,12 @@ from artstore.services.storage_element.catalog_schema import (
     put_next_in_place,
 )
 from artstore.services.storage_element.catalog_work import load_work, save_work
-from artstore.services.storage_element.next_catalog import add, carry_over, remove_forgotten
+from artstore.services.storage_element.next_catalog import (
+    add,
+    carry_over,
+    put_unusable,
+    remove_forgotten,
+)
 from artstore.services.storage_element.sidecars import (
     SidecarBatch,
     Unusable,
@@ -175,6 +180,7 @@ class Rebuild:
                 after=self._progress.position,
                 time=format_timestamp(datetime.now(UTC)),
             )
+            await put_unusable(transaction, batch.unusable)
             progress = self._progress.model_copy(
                 update={
                     "status": self._read(batch, [*batch.unusable, *added.copies], files=added.files),

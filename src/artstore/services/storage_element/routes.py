@@ -38,7 +38,6 @@ from artstore.core.spec import (
     SidecarDiffersError,
 )
 from artstore.services.storage_element import answers
-from artstore.services.storage_element.catalog_records import existing
 from artstore.services.storage_element.changes import Condition, MetadataChange, change_metadata, delete
 from artstore.services.storage_element.downloads import download
 from artstore.services.storage_element.feed import wait_beyond
@@ -127,7 +126,7 @@ async def get_file(request: web.Request, path: FilePath) -> web.Response:
     """Everything that is known of a file: its sidecar."""
     element = request.app[ELEMENT]
     element.check("read_metadata")
-    known = existing(await element.catalog.get(path.file_id), path.file_id)
+    known = await element.existing(path.file_id)
     attributes = known.attributes
     outcome = evaluate(request, etag=str(attributes.version), modified_at=attributes.updated_at)
     answer = answers.sidecar(known, attributes, is_known_to_client=outcome == "not_modified")
@@ -223,6 +222,7 @@ _UPLOAD_PROBLEMS: Final = (
 )
 _CHANGE_PROBLEMS: Final = (
     BeingFinalizedError,
+    CorruptedError,
     InsufficientStorageError,
     NotFoundError,
     PreconditionFailedError,
@@ -310,7 +310,7 @@ OPERATIONS: Final = (
         get_file,
         scope="storage:read",
         allowed_as="read_metadata",
-        problems=(NotFoundError, PreconditionFailedError),
+        problems=(CorruptedError, NotFoundError, PreconditionFailedError),
         answers={
             200: Answer(
                 "The attributes.",

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from artstore.core.attributes import FileAttributes
 from artstore.core.inspection import SidecarFault
@@ -54,6 +55,11 @@ class Unusable:
     key: str
     fault: SidecarFault
     reason: str
+
+    @property
+    def file_id(self) -> UUID | None:
+        """Of which file it should be: the id in the name of the data beside it."""
+        return id_in(self.key.removesuffix(SIDECAR_SUFFIX))
 
 
 @dataclass(slots=True)
@@ -127,12 +133,15 @@ def to_sidecar(raw: bytes, key: str) -> Sidecar | Unusable:
     return Sidecar(attributes, Change.of(operation, attributes, key=data_key, sidecar=sidecar))
 
 
-def _named_otherwise(attributes: FileAttributes, data_key: str) -> str | None:
-    """The id in the name of the data, where that is another. Names of other makers have none."""
-    name = data_key.rpartition("/")[2]
-    if str(attributes.file_id) in name or (parsed := parse(name)) is None:
-        return None
-    return str(parsed.file_id)
+def id_in(data_key: str) -> UUID | None:
+    """The id in the name of some data. Names of other makers have none."""
+    parsed = parse(data_key.rpartition("/")[2])
+    return None if parsed is None else parsed.file_id
+
+
+def _named_otherwise(attributes: FileAttributes, data_key: str) -> UUID | None:
+    """The id in the name of the data, where that is another."""
+    return None if str(attributes.file_id) in data_key.rpartition("/")[2] else id_in(data_key)
 
 
 def _read_files(paths: LocalPaths, keys: Sequence[str], batch: SidecarBatch) -> list[str]:
