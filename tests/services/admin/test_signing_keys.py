@@ -294,3 +294,15 @@ async def test_a_scope_that_is_missing_is_named(admin: AdminClient) -> None:
 
     assert (answer.status, answer.problem) == (403, "forbidden")
     assert 'scope="accounts:read"' in answer.headers["WWW-Authenticate"]
+
+
+async def test_a_clock_that_was_set_back_is_told(start: StartAdmin) -> None:
+    async with start() as admin:
+        tomorrow = int((datetime.now(UTC) + timedelta(days=1)).timestamp() * 1_000_000)
+        await sql(admin, "UPDATE signing_keys SET signs_from = :tomorrow", {"tomorrow": tomorrow})
+
+    async with start() as admin:
+        answer = await admin.ask_token(admin.credentials())
+
+        assert answer.status == 503
+        assert "is the clock of admin right?" in answer.json()["detail"]

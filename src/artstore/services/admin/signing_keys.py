@@ -11,6 +11,7 @@ from typing import Final, Literal
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from pydantic import BaseModel
 
+from artstore.core.attribute_fields import format_timestamp
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, ConfigurationError, UnavailableError
 from artstore.core.stores.keys import KeysStore, SigningKey
@@ -100,13 +101,20 @@ class SigningKeys:
         await self._refresh()
         signing = [key for key in self._keys.values() if key.state == "signing"]
         if not signing:
-            raise UnavailableError("there is no key to sign with at this moment")
+            raise UnavailableError(self._why_none_signs())
         return max(signing, key=lambda key: (key.row.signs_from, key.kid))
 
     async def published(self) -> JsonWebKeySet:
         """What verifiers need: also keys that do not sign yet, or no longer."""
         await self._refresh()
         return JsonWebKeySet(keys=[key.public for key in self._keys.values()])
+
+    def _why_none_signs(self) -> str:
+        """A clock that was set back leaves keys that all begin to sign later."""
+        waiting = [key.row.signs_from for key in self._keys.values() if key.state == "waiting"]
+        if not waiting:
+            return "there is no key to sign with at this moment"
+        return f"no key signs before {format_timestamp(min(waiting))}: is the clock of admin right?"
 
     async def look(self) -> None:
         """Take note of a change at once."""
