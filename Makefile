@@ -1,5 +1,5 @@
 # One command per need. Each does its own set-up, in .venv, on a machine with Python >= 3.11.
-.PHONY: up test slow sweep full check bench format clean
+.PHONY: up test attacks slow sweep full check bench format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,6 +17,9 @@ test: $(VENV)/.test ## the whole suite
 	$(BIN)/coverage erase
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --cov --cov-report= $(ARGS)
 	$(BIN)/coverage report --skip-covered --skip-empty
+
+attacks: $(VENV)/.test ## the attacks that must fail, counted
+	$(BIN)/python -m pytest -q tests/attacks $(ARGS)
 
 slow: $(VENV)/.test ## the long sweeps, which the suite samples
 	$(BIN)/python -m pytest -m slow $(ARGS)

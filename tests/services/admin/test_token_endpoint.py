@@ -312,7 +312,7 @@ async def test_an_unknown_client_costs_the_same_work_as_a_known_one(
     known = await new_client(admin)
     work: list[str] = []
     digest, compare = ClientSecrets.digest, hmac.compare_digest
-    find = AccountsStore.find_by_client_id
+    find = AccountsStore.find_or_stand_in
 
     def counted_digest(self: ClientSecrets, secret: str) -> str:
         work.append("digest")
@@ -322,13 +322,13 @@ async def test_an_unknown_client_costs_the_same_work_as_a_known_one(
         work.append("compare")
         return bool(compare(one, other))
 
-    async def counted_find(self: AccountsStore, client_id: str) -> object:
+    async def counted_find(self: AccountsStore, client_id: str, *, stand_in: str) -> object:
         work.append("find")
-        return await find(self, client_id)
+        return await find(self, client_id, stand_in=stand_in)
 
     monkeypatch.setattr(ClientSecrets, "digest", counted_digest)
     monkeypatch.setattr(client_authentication, "compare_digest", counted_compare)
-    monkeypatch.setattr(AccountsStore, "find_by_client_id", counted_find)
+    monkeypatch.setattr(AccountsStore, "find_or_stand_in", counted_find)
 
     done = {}
     for name, client_id in (("known", known.client_id), ("unknown", "sa_dev_x_0"), ("impossible", "\0")):

@@ -1,5 +1,6 @@
 """Verifies access tokens: RS256 JWTs of one issuer (RFC 9068), each of them once."""
 
+import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
@@ -26,6 +27,9 @@ from artstore.plugins.auth_oauth.plugin import OAuthConfig
 
 LONGEST_TOKEN: Final = 8192
 """Characters; more than an HTTP server lets through in one header."""
+
+COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+"""Base64url without padding (RFC 7515 section 7.1). Decoders let more pass: a token would have many forms."""
 
 NOT_VALID: Final = "the access token is not valid; request a new one"
 WRONG_KIND: Final = "the token is not an access token; request one from the token endpoint"
@@ -140,7 +144,7 @@ def _key_id(token: str) -> str:
 
     Other keys that it names or brings (``jwk``, ``jku``, ``x5u``) are never looked at.
     """
-    if len(token) > LONGEST_TOKEN or not token.isascii():
+    if len(token) > LONGEST_TOKEN or COMPACT.fullmatch(token) is None:
         raise UnauthenticatedError(NOT_VALID)
     # The header alone: decoding the rest as well takes several times as long, and is done soon enough.
     encoded_header, _, _ = token.partition(".")

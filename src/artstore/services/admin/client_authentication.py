@@ -12,19 +12,25 @@ from artstore.services.admin.client_requests import ClientProof, TokenRefusedErr
 from artstore.services.admin.client_secrets import ClientSecrets
 
 CLIENT_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,150}")
+_NOBODY: Final = ""
 _NO_HASH: Final = ""
 _log = get_logger("authentication")
 
 
 class ClientAuthenticator:
-    """Authenticates service accounts by client id and secret."""
+    """Authenticates service accounts by client id and secret.
 
-    def __init__(self, accounts: AccountsStore, secrets: ClientSecrets, usage: UsageRecorder) -> None:
+    ``stand_in`` is the client id of an account that is always there: it is looked at in place of clients
+    that are not, so that an answer takes as long for them.
+    """
+
+    def __init__(
+        self, accounts: AccountsStore, secrets: ClientSecrets, usage: UsageRecorder, *, stand_in: str
+    ) -> None:
         self._accounts = accounts
-        self._usage = usage
         self._secrets = secrets
-        # Whom unknown clients are compared with, so that an answer takes as long for them.
-        self._nobody = _account_nobody_can_use(secrets.digest(ClientSecrets.new()))
+        self._usage = usage
+        self._stand_in = stand_in
 
     async def authenticate(self, proof: ClientProof) -> ServiceAccount:
         """The account of the client.
@@ -33,16 +39,22 @@ class ClientAuthenticator:
             TokenRefusedError: the credentials do not prove that it is this client.
         """
         # What cannot be an id is looked up all the same, as one that nobody has.
-        looked_up = proof.client_id if CLIENT_ID.fullmatch(proof.client_id) else _NO_HASH
-        account = await self._accounts.find_by_client_id(looked_up) or self._nobody
+        asked = proof.client_id if CLIENT_ID.fullmatch(proof.client_id) else _NOBODY
+        account = await self._accounts.find_or_stand_in(asked, stand_in=self._stand_in)
+        if account is None:  # another process has just replaced the stand-in
+            raise _refused()
         refusal = _refusal(account, self._secrets.digest(proof.client_secret), datetime.now(UTC))
-        if refusal is None:
+        is_known = account.client_id == asked
+        if refusal is None and is_known:
             return account
-        if account is not self._nobody:
-            self._usage.refused(account.id)
+        self._usage.refused(account.id if is_known else _NOBODY)
         # The id of an unknown client may be a secret that was put into the wrong field.
-        _log.info("client_refused", reason=refusal, client_id=account.client_id)
-        raise TokenRefusedError("invalid_client", "client authentication failed")
+        _log.info("client_refused", reason=refusal, client_id=asked if is_known else "unknown")
+        raise _refused()
+
+
+def _refused() -> TokenRefusedError:
+    return TokenRefusedError("invalid_client", "client authentication failed")
 
 
 def _refusal(account: ServiceAccount, digest: str, now: datetime) -> str | None:
@@ -56,17 +68,3 @@ def _refusal(account: ServiceAccount, digest: str, now: datetime) -> str | None:
     if now >= until if until is not None else not is_current:
         return "expired_secret"
     return None if account.status == "active" else account.status
-
-
-def _account_nobody_can_use(secret_hash: str) -> ServiceAccount:
-    now = datetime.now(UTC)
-    return ServiceAccount(
-        id="",
-        client_id="unknown",
-        name="",
-        status="deleted",
-        secret_hash=secret_hash,
-        secret_created_at=now,
-        created_at=now,
-        updated_at=now,
-    )

@@ -41,6 +41,7 @@ from artstore.services.admin.metrics import AdminMetrics
 from artstore.services.admin.revocations import Revocations
 from artstore.services.admin.service_accounts import ServiceAccounts
 from artstore.services.admin.signing_keys import SigningKeys
+from artstore.services.admin.system_accounts import OPERATOR
 from artstore.services.admin.token_endpoint import TokenEndpoint
 from artstore.services.admin.token_status import TokenStatus
 from artstore.services.admin.tokens import TokenIssuer
@@ -116,7 +117,9 @@ async def make_components(
         rate_limit=settings.admin.rate_limit,
     )
     usage = UsageRecorder(UsageStore(database))
-    clients = ClientAuthenticator(accounts, client_secrets, usage)
+    operator = await accounts.find_by_name(OPERATOR)
+    assert operator is not None, "bootstrap has made sure of it"
+    clients = ClientAuthenticator(accounts, client_secrets, usage, stand_in=operator.client_id)
     revocations = Revocations(RevocationsStore(database), revoked)
     await revocations.look()
     finalizing = FinalizationsStore(database)

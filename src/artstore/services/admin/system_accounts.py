@@ -15,8 +15,11 @@ class SystemAccount:
     scopes: frozenset[str] = frozenset()
 
 
+OPERATOR: Final = "administrator"
+"""Name of the operator's account."""
+
 SYSTEM_ACCOUNTS: Final = (
-    SystemAccount("administrator", role="ADMIN"),
+    SystemAccount(OPERATOR, role="ADMIN"),
     *(SystemAccount(name, scopes=scopes) for name, scopes in SERVICE_SCOPES.items()),
 )
 
