@@ -134,8 +134,8 @@ class ElementClient:
     def __init__(self, session: ClientSession, url: str, *, root: Path) -> None:
         self.url = url
         self.root = root
+        self.token = MINT(scope=ALL_SCOPES)
         self._session = session
-        self._token = MINT(scope=ALL_SCOPES)
 
     async def request(
         self,
@@ -147,7 +147,7 @@ class ElementClient:
         data: Any = None,
         json: object = None,
     ) -> Answer:
-        sent = {"Authorization": f"Bearer {token or self._token}", **(headers or {})}
+        sent = {"Authorization": f"Bearer {token or self.token}", **(headers or {})}
         async with self._session.request(
             method, f"{self.url}{path}", headers=sent, data=data, json=json, allow_redirects=False
         ) as response:

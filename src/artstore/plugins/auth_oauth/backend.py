@@ -66,7 +66,9 @@ class AccessTokenClaims(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """What a token proved, and the time (seconds since the epoch) until which that needs no second look."""
+    """What a token proved, and until when that needs no second look, by a clock that nobody can set: were
+    the time of day set back, an expired token would be believed for as long again.
+    """
 
     principal: Principal
     until: float
@@ -103,7 +105,7 @@ class OAuthAuthenticator(Authenticator):
         if token is None:
             raise UnauthenticatedError("no access token was sent; send it as 'Authorization: Bearer <token>'")
         verified = self._verified.get(token)
-        if verified is not None and time.time() < verified.until:
+        if verified is not None and time.monotonic() < verified.until:
             return verified.principal
         return await self._verify(token)
 
@@ -133,8 +135,8 @@ class OAuthAuthenticator(Authenticator):
 
     def _remember(self, token: str, principal: Principal, *, expires: float) -> None:
         # Not longer than the keys are fresh: a token whose key the issuer withdrew must fall with it.
-        until = min(expires + self._config.leeway, time.time() + self._keys.fresh_for)
-        self._verified[token] = VerifiedToken(principal, until)
+        lasts = min(expires + self._config.leeway - time.time(), self._keys.fresh_for)
+        self._verified[token] = VerifiedToken(principal, time.monotonic() + lasts)
         if len(self._verified) > self._config.cache_size:
             self._verified.popitem(last=False)
 

@@ -107,7 +107,8 @@ async def bury(element: Element, known: Committed) -> Committed:
 
 async def leave_tombstone(element: Element, known: Committed, *, keeps_data: bool = False) -> Committed:
     """Delete a file of which it is known that it may be deleted; ``keeps_data`` to undelete it."""
-    attributes = known.attributes.changed(at=element.clock.now(), status="deleted")
+    # Its time to be undeleted counts from here.
+    attributes = known.attributes.changed(at=element.time.latest(), status="deleted")
     sidecar = attributes.to_json(limit=READ_LIMIT)
     key = known.change.key
     operation: IntentOperation = "file_bury" if keeps_data else "file_delete"

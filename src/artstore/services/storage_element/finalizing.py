@@ -41,7 +41,7 @@ async def _begin(element: Element, known: Committed, order: StepOrder) -> Commit
     now = element.time.now()
     if is_being_finalized(attributes, now=now) and _is_of(attributes.retention, order):
         return known
-    until = order.until or now + DEFAULT_PROTECTION
+    until = order.until or element.time.latest() + DEFAULT_PROTECTION
     return await _retain(element, known, finalization=Finalization(id=order.finalization_id, until=until))
 
 

@@ -1,4 +1,4 @@
-"""The time by which files expire: never later than two witnesses say."""
+"""The time by which files expire: never later than two witnesses say, and counted from when both agree."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -74,6 +74,13 @@ class TrustedTime:
     def now(self) -> datetime:
         """The time of day, or what is proven where that is earlier."""
         return min(self._clock.now(), self._proven())
+
+    def latest(self) -> datetime:
+        """The time of day, or what is proven where that is later: from then on counts what is kept for a while.
+
+        Counted from a clock that went back, it would be over as soon as the clock is right again.
+        """
+        return max(self._clock.now(), self._proven())
 
     def doubt(self) -> str | None:
         """Why the clock is not believed."""

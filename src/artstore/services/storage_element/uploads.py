@@ -110,7 +110,7 @@ async def store(element: Element, upload: Upload) -> Stored:
 
 async def _create(element: Element, upload: Upload) -> Stored:
     limit = element.settings.max_attributes_size
-    draft = _draft(upload, now=element.clock.now())
+    draft = _draft(upload, now=element.clock.now(), kept_from=element.time.latest())
     if upload.description_limit * LARGEST_GROWTH > limit:
         draft.to_json(limit=limit)  # refused before a byte is stored
     key = draft.storage_key
@@ -139,7 +139,7 @@ async def _receive(storage: StorageBackend, key: str, upload: Upload, room: Rese
     return _Data(info.size, info.sha256, bytes(head), {})
 
 
-def _draft(upload: Upload, *, now: datetime) -> FileAttributes:
+def _draft(upload: Upload, *, now: datetime, kept_from: datetime) -> FileAttributes:
     """All that is known before the body is; the type is left open when nobody said it."""
     said, creator = upload.attributes, upload.creator
     name = storage_name(
@@ -161,7 +161,7 @@ def _draft(upload: Upload, *, now: datetime) -> FileAttributes:
             created_by_fullname=creator.fullname,
             description=said.description,
             tags=said.tags,
-            retention=said.retention(created_at=now),
+            retention=said.retention(created_at=kept_from),
             custom_attributes=said.custom_attributes,
         )
     except ValidationError as error:
