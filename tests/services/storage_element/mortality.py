@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from errno import EIO, ENOSPC
+from errno import EIO, ENOSPC, EROFS
 from itertools import count
 from pathlib import Path
 from threading import RLock, local
@@ -55,11 +55,12 @@ def die_at(step: int, *, graveyard: Path | None = None) -> None:
     Group.commit = mortal(Group.commit)  # type: ignore[method-assign]
 
 
-Kind = Literal["killed", "power cut", "failed sync", "full disk", "short write"]
+Kind = Literal["killed", "power cut", "failed sync", "full disk", "short write", "read-only disk"]
 
 SYNCS: Final = ("sync", "sync_data", "sync_directory", "sync_file_system")
 TAKE_SPACE: Final = ("create", "write", "write_at", "make_directory")
 WRITES: Final = ("write", "write_at")
+NOT_SYNCS: Final = tuple(name for name in CHANGES if name not in SYNCS)
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class Fault:
 
     * ``failed sync``: the n-th sync fails with EIO;
     * ``full disk``: from the n-th change that takes space on, there is none; half of a write fits;
-    * ``short write``: the kernel takes half of the n-th write, and says so.
+    * ``short write``: the kernel takes half of the n-th write, and says so;
+    * ``read-only disk``: from the n-th change on, there is none, not even to files that are open.
     """
 
     def __init__(self, misfortune: Misfortune) -> None:
@@ -97,8 +99,12 @@ class Fault:
             die_at(misfortune.step, graveyard=Path(misfortune.graveyard) if kind == "power cut" else None)
             return
         signal.signal(signal.SIGUSR1, self._heal)
-        names = {"failed sync": SYNCS, "full disk": TAKE_SPACE, "short write": WRITES}[kind]
-        change = {"failed sync": self._not_synced, "full disk": self._full, "short write": self._short}[kind]
+        names, change = {
+            "failed sync": (SYNCS, self._not_synced),
+            "full disk": (TAKE_SPACE, self._full),
+            "short write": (WRITES, self._short),
+            "read-only disk": (NOT_SYNCS, self._read_only),
+        }[kind]
         for name in names:
             setattr(Files, name, change(getattr(Files, name)))
         if kind == "short write":
@@ -129,6 +135,15 @@ class Fault:
                     method(files, descriptor, data[: len(data) // 2], *offset)
                 raise OSError(ENOSPC, "No space left on device")
             return method(files, *arguments)
+
+        return call
+
+    def _read_only(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            self._is_now()
+            if self.has_happened and not self._is_healed:
+                raise OSError(EROFS, "Read-only file system")
+            return method(*arguments)
 
         return call
 

@@ -12,10 +12,10 @@ from aiohttp import ClientError
 from tests.services.storage_element.harness import ElementClient
 from tests.services.storage_element.mortality import Kind, Misfortune
 from tests.services.storage_element.nursery import Nursery
-from tests.services.storage_element.work import SETTINGS, Told, check, work
+from tests.services.storage_element.work import LARGE, SETTINGS, Told, check, work
 
 DEADLY: Final[Sequence[Kind]] = ("killed", "power cut")
-SURVIVED: Final[Sequence[Kind]] = ("failed sync", "full disk", "short write")
+SURVIVED: Final[Sequence[Kind]] = ("failed sync", "full disk", "short write", "read-only disk")
 PATIENCE: Final = 10.0
 """Seconds within which an element that is healed works again."""
 LOGS: Final = {"log": 16 * 1024 * 1024, "no log": 0}
@@ -102,6 +102,7 @@ class Sweep:
             # Another process: there is no event to wait for.
             while (await element.put(b"healed")).status != 201:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
+            assert (await element.put(LARGE)).status == 201
             await element.wait_for_metric("artstore_element_wal_pending", 0)
         await check(element, told)
 

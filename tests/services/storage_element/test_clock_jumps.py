@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 
 from artstore.core.testing import IssuerServer
+from tests.services.admin.harness import eventually
 from tests.services.storage_element.harness import ALL_SCOPES, MINT, TEMPORARY, ElementClient
 from tests.services.storage_element.processes import ElementProcess, element_process
 from tests.services.storage_element.set_clock import SetClock
@@ -84,8 +85,11 @@ async def test_files_are_stored_changed_and_read_and_the_lease_is_kept_whatever_
 async def next_version(path: Path) -> None:
     """Return when somebody has put another file in its place."""
     before = await asyncio.to_thread(path.read_bytes)
-    while await asyncio.to_thread(path.read_bytes) == before:
-        await asyncio.sleep(0.05)
+
+    async def is_there() -> bool:
+        return await asyncio.to_thread(path.read_bytes) != before
+
+    await eventually(is_there)
 
 
 @JUMPS
@@ -101,7 +105,7 @@ async def test_nothing_is_collected_before_its_time_whatever_the_clock_says(
     await element.request("DELETE", f"/api/v1/files/{deleted}")
     refused = (await collected(element))["refused"]
     # Those that begin by themselves are refused, too.
-    await more_than(element, await element.metric(REFUSED, cause="clock"), REFUSED, cause="clock")
+    await refused_more_often(element, await element.metric(REFUSED, cause="clock"))
     clock.set()
     believed = await collected(element)
     undeleted = await element.request("POST", f"/api/v1/files/{deleted}/undelete")
@@ -116,9 +120,11 @@ async def test_nothing_is_collected_before_its_time_whatever_the_clock_says(
     assert undeleted.status == 200
 
 
-async def more_than(element: ElementClient, value: float, name: str, **labels: str) -> None:
-    while await element.metric(name, **labels) <= value:
-        await asyncio.sleep(0.05)
+async def refused_more_often(element: ElementClient, times: float) -> None:
+    async def has_been() -> bool:
+        return await element.metric(REFUSED, cause="clock") > times
+
+    await eventually(has_been)
 
 
 async def test_an_element_that_starts_with_a_wrong_clock_serves_and_removes_nothing(

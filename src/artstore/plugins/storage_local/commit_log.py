@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from artstore.core.spec import ArtStoreError, InsufficientStorageError, PluginContext, UnavailableError
 from artstore.plugins.storage_local.root import Root
-from artstore.plugins.storage_local.segment import Batch, Segment, Step, read_batches
+from artstore.plugins.storage_local.segment import Batch, Segment, Step, UntouchedError, read_batches
 
 LARGEST_BATCH: Final = 256 * 1024
 """Bytes of the objects of one batch."""
@@ -194,6 +194,8 @@ class CommitLog:
         active.write_ahead(records)
         try:
             active.append(records)
+        except UntouchedError:
+            raise
         except OSError as error:
             self._in_doubt = frozenset(step.key for batch in batches for step in batch)
             self._fail(error)
@@ -215,7 +217,7 @@ class CommitLog:
         return self._segments[0]
 
     def _made(self, paths: Sequence[str]) -> list[Segment]:
-        """New segments at ``paths``, all or none: one that is left would be in the way of the next try."""
+        """New segments at ``paths``, all or none."""
         files, segments = self._root.files, list[Segment]()
         try:
             for path in paths:
@@ -224,8 +226,7 @@ class CommitLog:
         except OSError:
             for segment in segments:
                 segment.close()
-                with suppress(OSError):
-                    files.remove(segment.path)
+                self._root.discard(segment.path)
             raise
         return segments
 
@@ -288,6 +289,10 @@ class CommitLog:
             checkpoint, self._checkpoint = self._checkpoint, None
             try:
                 checkpoint.result()
+            except UntouchedError:
+                _, retired = self._segments
+                self._checkpoint = self._syncing.submit(self._clear, retired)
+                raise
             except OSError as error:
                 self._fail(error)
                 raise

@@ -42,6 +42,7 @@ class Root:
         self._session = secrets.token_hex(8)
         self._numbers = count()
         self._durable: set[str] = set()
+        self._resisting: list[str] = []
         self._lock: int | None = None
         self._may_change: Callable[[str], bool] = _always
 
@@ -104,13 +105,28 @@ class Root:
         return self._prefix + key
 
     def stage(self) -> StagedFile:
-        """A new, empty file in the staging directory."""
+        """A new, empty file in the staging directory. What could not be discarded before is tried again."""
+        resisting, self._resisting = self._resisting, []
+        for left in resisting:
+            self.discard(left)
         path = f"{self._staging}/{self._session}-{next(self._numbers)}"
         try:
             return StagedFile(self.files.create(path), path)
         except FileNotFoundError:
             self._restore(self._staging)
             return StagedFile(self.files.create(path), path)
+
+    def discard(self, path: str) -> None:
+        """Remove a file that is no object.
+
+        One that resists, on a disk that is read-only just now, is tried again later.
+        """
+        try:
+            self.files.remove(path)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            self._resisting.append(path)
 
     def publish(self, staged: str, target: str) -> None:
         """Give a staged file its final path, durably."""
@@ -136,13 +152,18 @@ class Root:
         try:
             file = StagedFile(self.files.create(path), path)
         except FileExistsError:
-            file = self.stage()
+            self._replace(path, step.content, step.modified_ns)
+            return
         except FileNotFoundError:
             self._restore(os.path.dirname(path))
             file = StagedFile(self.files.create(path), path)
-        self._fill(file, step.content, step.modified_ns)
-        if file.path != path:
-            self.files.rename(file.path, path)
+        try:
+            self._fill(file, step.content, step.modified_ns)
+        except OSError:
+            # What is left of it here is replaced by the next attempt.
+            with suppress(OSError):
+                self.files.remove(path)
+            raise
 
     def log_files(self) -> list[str]:
         """The segments that an earlier process left."""
@@ -153,19 +174,25 @@ class Root:
             return []
 
     def make_log_directory(self) -> list[str]:
-        """Make the directory of the log; the paths of its two segments."""
+        """Make the directory of the log; paths for its two segments, at which nothing is."""
         self._make_durable(self._log)
-        return [f"{self._log}/{self._session}-{number}" for number in (1, 2)]
+        return [f"{self._log}/{self._session}-{next(self._numbers)}" for _ in range(2)]
+
+    def _replace(self, path: str, content: bytes, modified_ns: int) -> None:
+        """Put a new file in the place of one. What fails leaves none: each attempt would leave another."""
+        file = self.stage()
+        try:
+            self._fill(file, content, modified_ns)
+            self.files.rename(file.path, path)
+        except OSError:
+            self.discard(file.path)
+            raise
 
     def _fill(self, file: StagedFile, content: bytes, modified_ns: int) -> None:
-        """Write all of a new file. One that does not fit goes: each attempt would leave another."""
+        """Write all of a new file."""
         try:
             self.files.write(file.descriptor, content)
             self.files.stamp(file.descriptor, modified_ns)
-        except OSError:
-            with suppress(OSError):
-                self.files.remove(file.path)
-            raise
         finally:
             os.close(file.descriptor)
 

@@ -4,6 +4,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from errno import EROFS
 from typing import Final, NamedTuple
 
 from artstore.plugins.storage_local.files import Files
@@ -30,6 +31,10 @@ Batch = Sequence[Step]
 
 GROWTH: Final = 1024 * 1024
 """Bytes that are written ahead at a time: syncing data in their place changes no metadata of the file."""
+
+
+class UntouchedError(OSError):
+    """The file system takes no changes at present, so a segment is as it was: it can be tried again."""
 
 
 class Segment:
@@ -63,8 +68,13 @@ class Segment:
         return b"".join(_encode(batch, self._generation) for batch in batches)
 
     def append(self, records: bytes) -> None:
-        """Put ``records`` on stable storage."""
-        self._files.write_at(self._descriptor, records, self._end)
+        """Put ``records`` on stable storage.
+
+        Raises:
+            UntouchedError: nothing was written.
+            OSError: whether they are there, nobody knows.
+        """
+        self._write(records, self._end)
         self._files.sync_data(self._descriptor)
         self._end += len(records)
 
@@ -76,13 +86,21 @@ class Segment:
             self._written_ahead += GROWTH
 
     def clear(self) -> None:
-        """Forget every batch, durably."""
-        self._files.write_at(self._descriptor, bytes(_RECORD.size), 0)
+        """Forget every batch, durably. Raises as :meth:`append`."""
+        self._write(bytes(_RECORD.size), 0)
         self._files.sync_data(self._descriptor)
         self._end = 0
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+    def _write(self, data: bytes, offset: int) -> None:
+        try:
+            self._files.write_at(self._descriptor, data, offset)
+        except OSError as error:
+            if error.errno == EROFS:
+                raise UntouchedError(*error.args) from error
+            raise
 
 
 def read_batches(path: str) -> tuple[int, list[Batch]]:

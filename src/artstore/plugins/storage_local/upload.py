@@ -47,15 +47,13 @@ class Upload:
             return sha256, status
 
     def discard(self) -> None:
-        """Remove what is staged, if anything is.
-
-        A file that resists is left to the next start: the caller has to hear what went wrong before.
-        """
-        with self._step, suppress(OSError):
+        """Remove what is staged, if anything is."""
+        with self._step:
             self._is_discarded = True
             if self._staged is not None:
-                os.close(self._staged.descriptor)
-                self._root.files.remove(self._staged.path)
+                with suppress(OSError):
+                    os.close(self._staged.descriptor)
+                self._root.discard(self._staged.path)
 
     def _append(self, batch: Sequence[bytes]) -> StagedFile:
         if self._is_discarded:

@@ -48,6 +48,7 @@ class RootLease:
         self._renewals = 0
         self._valid_until = 0.0
         self._is_mended = False
+        self._unwritten: str | None = None
         self._successor: LeaseRecord | None = None
 
     @property
@@ -91,6 +92,16 @@ class RootLease:
         """
         self.check()
         return f"held, fence {self._fence}"
+
+    async def probe_writing(self) -> str:
+        """For health: whether the last renewal could be written. A certain lock holds the root without, too.
+
+        Raises:
+            UnavailableError: it could not.
+        """
+        if self._unwritten is not None:
+            raise UnavailableError(f"nothing can be written to the storage root: {self._unwritten}")
+        return f"{LEASE_KEY} was written"
 
     async def acquire(self, *, starts: int) -> None:
         """Take the lease, as soon as nobody can hold it; its fence is above ``starts``.
@@ -248,7 +259,9 @@ class RootLease:
         """Write it; a certain lock holds a root that is full or not writable just now, too."""
         try:
             await self._put()
+            self._unwritten = None
         except ArtStoreError as error:
+            self._unwritten = error.detail
             if not await self._is_exclusive():
                 raise
             _log.warning("lease_not_written", reason=error.detail)

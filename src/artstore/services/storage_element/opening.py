@@ -121,6 +121,7 @@ def _report(app: web.Application, element: Element) -> None:
     app[HEALTH].add("storage", lambda: _probe_storage(element))
     app[HEALTH].add("lease", element.lease.probe)
     app[HEALTH].add("catalog", catalog.probe)
+    app[HEALTH].add("writing", element.lease.probe_writing, required=False)
     element.metrics.watch(
         files=lambda: catalog.file_count,
         journal_position=lambda: catalog.last_sequence,

@@ -76,9 +76,9 @@ class TrustedTime:
         return min(self._clock.now(), self._proven())
 
     def latest(self) -> datetime:
-        """The time of day, or what is proven where that is later: from then on counts what is kept for a while.
+        """The time of day, or what is proven where that is later: from then on is kept what has its time.
 
-        Counted from a clock that went back, it would be over as soon as the clock is right again.
+        Counted from a clock that went back, that would be over as soon as the clock is right again.
         """
         return max(self._clock.now(), self._proven())
 
