@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -45,6 +46,8 @@ async def client(tmp_path: Path, way: Way) -> AsyncIterator[Client]:
         for name, content in CONTENTS.items():
             await storage.put(name, body(content))
 
+        paths = storage.capabilities.local_paths
+        assert paths is not None
         verified = RecentlyVerified(lifetime=60)
 
         async def download(request: web.Request) -> web.StreamResponse:
@@ -60,7 +63,7 @@ async def client(tmp_path: Path, way: Way) -> AsyncIterator[Client]:
                     modified_at=MODIFIED,
                     open=lambda byte_range: storage.get(name, byte_range=byte_range),
                     verified=verified,
-                    path=tmp_path / name if way == "kernel" else None,
+                    open_file=partial(paths.open, name) if way == "kernel" else None,
                 ),
             )
 

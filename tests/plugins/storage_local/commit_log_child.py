@@ -21,6 +21,7 @@ class MortalFiles(Files):
     """Kills the process instead of its n-th change."""
 
     def __init__(self, steps: int) -> None:
+        super().__init__()
         self._left = steps
 
     def __getattribute__(self, name: str) -> Any:

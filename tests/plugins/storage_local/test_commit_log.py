@@ -215,7 +215,7 @@ async def test_an_idle_log_is_emptied(root: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def _logged(root: Path) -> bool:
-    return any(read_batches(str(path))[1] for path in segments(root))
+    return any(read_batches(path.read_bytes())[1] for path in segments(root))
 
 
 async def test_who_gives_up_finds_what_became_of_the_batch(root: Path) -> None:
@@ -253,7 +253,7 @@ class TestSegment:
         return tmp_path / "1"
 
     def test_batches_come_back(self, path: Path) -> None:
-        assert read_batches(str(path)) == (7, self.BATCHES)
+        assert read_batches(path.read_bytes()) == (7, self.BATCHES)
 
     def test_a_torn_or_altered_record_ends_it(self, path: Path) -> None:
         content = path.read_bytes()
@@ -264,11 +264,13 @@ class TestSegment:
             altered = bytearray(content)
             altered[position] ^= 0xFF
             path.write_bytes(altered)
-            _, batches = read_batches(str(path))
+            _, batches = read_batches(path.read_bytes())
             whole.add(len(batches))
             assert batches == self.BATCHES[: len(batches)]
             path.write_bytes(content[:position])
-            assert read_batches(str(path))[1] == self.BATCHES[: len(read_batches(str(path))[1])]
+            assert (
+                read_batches(path.read_bytes())[1] == self.BATCHES[: len(read_batches(path.read_bytes())[1])]
+            )
 
         assert whole == {0, 1, 2, 3}
 
@@ -281,7 +283,7 @@ class TestSegment:
             segment.append(records)
         segment.close()
 
-        assert read_batches(segment.path) == (2, self.BATCHES[:1])
+        assert read_batches(Path(segment.path).read_bytes()) == (2, self.BATCHES[:1])
 
     def test_a_cleared_one_has_nothing(self, path: Path) -> None:
         segment = Segment(Files(), str(path.with_name("2")), size=SMALLEST_LOG)
@@ -292,7 +294,7 @@ class TestSegment:
         segment.clear()
         segment.close()
 
-        assert read_batches(segment.path) == (0, [])
+        assert read_batches(Path(segment.path).read_bytes()) == (0, [])
 
 
 def killed_at(root: Path, step: int) -> tuple[bool, set[str], set[str]]:

@@ -27,6 +27,7 @@ class RecordedFiles(Files):
     """Notes every step, with paths relative to the root and the staged file called ``staged``."""
 
     def __init__(self, root: Path) -> None:
+        super().__init__()
         self._root = root
         self.steps: list[str] = []
 

@@ -38,6 +38,7 @@ class FailingFiles(Files):
     """Each of ``failing`` fails with ``number``."""
 
     def __init__(self, *, number: int) -> None:
+        super().__init__()
         self.failing: set[str] = set()
         self._number = number
 
@@ -177,6 +178,7 @@ class HeldFiles(Files):
     """Holds every ``step`` until it is released."""
 
     def __init__(self, step: str) -> None:
+        super().__init__()
         self._step = step
         self.reached = threading.Event()
         self.released = threading.Event()

@@ -22,6 +22,7 @@ class FailingDisk(Files):
     """Fails as it is told, by the name of the step or by what the system calls below do."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
         self._root = root
         self._calls = monkeypatch
         self._fault = ""

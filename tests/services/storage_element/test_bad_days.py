@@ -116,18 +116,36 @@ async def test_recovery_removes_no_data_of_a_file_that_lost_its_sidecar_while_it
         assert await element.download(str(FILE_ID)) == b"data"
 
 
-async def test_what_cannot_be_put_in_its_place_is_kept_until_it_can(element: ElementClient) -> None:
+async def test_a_directory_in_place_of_a_sidecar_keeps_that_file_from_changing_and_no_other(
+    element: ElementClient,
+) -> None:
     _, sidecar, other = await two_files(element)
     a_directory(sidecar, other)
 
     changed = await element.request("PATCH", URL, json={"description": "changed"})
-    await element.wait_for_metric("artstore_plugin_storage_local_commit_log_objects", 1)
-    refused = await element.put(b"more")
+    deleted = await element.request("DELETE", URL)
+    more = [await element.put(content) for content in (b"more", bytes(300_000))]
 
-    assert (changed.status, refused.status) == (200, 507)
-    assert "cannot be put in its place" in refused.json()["detail"]
+    assert (changed.status, deleted.status) == (409, 409)
+    assert [each.status for each in more] == [201, 201]
     assert await element.download(str(FILE_ID)) == b"data"
     sidecar.rmdir()
+    again = await element.request("PATCH", URL, json={"description": "changed"})
+    assert again.status == 200
     await element.placed_files()
     assert json.loads(sidecar.read_bytes())["description"] == "changed"
-    await element.stored(b"more")
+
+
+async def test_a_directory_in_place_of_data_keeps_no_other_file_from_anything(element: ElementClient) -> None:
+    _, sidecar, other = await two_files(element)
+    data = sidecar.with_name(sidecar.name.removesuffix(".attr.json"))
+    a_directory(data, other)
+
+    download = await element.request("GET", f"{URL}/download")
+    more = [await element.put(content) for content in (b"more", bytes(300_000))]
+    deleted = await element.request("DELETE", URL)
+
+    assert (download.status, download.problem) == (500, "corrupted")
+    assert [each.status for each in more] == [201, 201]
+    assert deleted.status == 200
+    assert data.is_dir()

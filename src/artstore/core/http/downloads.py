@@ -79,7 +79,7 @@ async def _send(
         response = _stream(status, headers, length)
         await response.prepare(request)
         return response
-    if length >= SENDFILE_FROM and served.path is not None and can_sendfile(request):
+    if length >= SENDFILE_FROM and served.open_file is not None and can_sendfile(request):
         response = _stream(status, headers, length)
         await send_file(request, response, served, byte_range)
         return response

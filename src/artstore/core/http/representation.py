@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from artstore.core.http.verification import RecentlyVerified
 from artstore.core.spec import ByteRange, CorruptedError, StorageReader
@@ -16,7 +15,8 @@ OpenReader = Callable[[ByteRange | None], AbstractAsyncContextManager[StorageRea
 class Representation:
     """What is to be served. ``sha256`` is its strong validator and, in hex, the digest it has to have.
 
-    ``path`` is the local file that holds it, where there is one; ``verified`` remembers such files.
+    ``open_file`` gives a descriptor of the local file that holds it, where there is one, and blocks;
+    ``verified`` remembers such files.
     """
 
     size: int
@@ -26,7 +26,7 @@ class Representation:
     modified_at: datetime
     open: OpenReader
     verified: RecentlyVerified
-    path: Path | None = None
+    open_file: Callable[[], int] | None = None
 
     def check_size(self, found: int) -> None:
         """Refuse data of another size.

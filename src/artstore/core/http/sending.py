@@ -167,9 +167,9 @@ def _is_connected(transport: asyncio.Transport) -> bool:
 
 def _open(served: Representation) -> FileIO:
     """The local file. A link, directory or device in its place is none. Blocks."""
-    assert served.path is not None
+    assert served.open_file is not None
     with _failures_told():
-        file = FileIO(served.path, opener=_open_no_link)
+        file = FileIO(served.open_file(), "rb")
     try:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -179,11 +179,6 @@ def _open(served: Representation) -> FileIO:
         file.close()
         raise
     return file
-
-
-def _open_no_link(path: str, flags: int) -> int:
-    """A named pipe that somebody put there is not waited for, either."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The ``storage`` contract: objects under keys, whole or absent, durable when acknowledged."""
 
+import os
 from abc import abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -109,6 +110,17 @@ class LocalPaths(Protocol):
             InvalidRequestError: ``key`` is not a valid key.
         """
         ...
+
+    def open(self, key: str) -> int:
+        """Open that file for reading; its descriptor, which the caller closes. Blocks.
+
+        A link is no object. A storage whose directories others may exchange for links overrides this.
+
+        Raises:
+            InvalidRequestError: ``key`` is not a valid key.
+            OSError: there is no such file, or it cannot be read.
+        """
+        return os.open(self.path(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 @runtime_checkable

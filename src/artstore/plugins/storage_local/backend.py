@@ -40,12 +40,21 @@ from artstore.core.spec import (
     UnavailableError,
     Usage,
 )
-from artstore.plugins.storage_local.commit_log import LARGEST_BATCH, CommitLog, replay
+from artstore.plugins.storage_local.beneath import kept, open_beneath
+from artstore.plugins.storage_local.commit_log import LARGEST_BATCH, CommitLog
 from artstore.plugins.storage_local.files import FULL
 from artstore.plugins.storage_local.listing import walk
-from artstore.plugins.storage_local.reading import OpenFile, describe, file_status, open_file, read_cached
+from artstore.plugins.storage_local.reading import (
+    OPEN_FLAGS,
+    OpenFile,
+    describe,
+    file_status,
+    open_file,
+    read_cached,
+)
+from artstore.plugins.storage_local.replay import Replay
 from artstore.plugins.storage_local.root import Root
-from artstore.plugins.storage_local.segment import Step
+from artstore.plugins.storage_local.segment import Batch, Step
 from artstore.plugins.storage_local.upload import Upload
 from artstore.plugins.storage_local.workers import Workers
 
@@ -88,6 +97,9 @@ class LocalStorage(StorageBackend, LocalPaths, AtomicBatch, ExclusiveUse):
     def path(self, key: str) -> Path:
         return Path(self._root.locate(key))
 
+    def open(self, key: str) -> int:
+        return open_beneath(self._root.path, self._root.locate(key), OPEN_FLAGS)
+
     async def is_certain(self) -> bool:
         return await self._run("", self._root.is_locked)
 
@@ -95,9 +107,19 @@ class LocalStorage(StorageBackend, LocalPaths, AtomicBatch, ExclusiveUse):
         leftovers = await self._run("", self._root.take_over, may_change)
         if leftovers:
             self._logger.info("storage_leftovers_removed", count=leftovers)
-        replayed = await self._run("", replay, self._root)
-        if replayed:
-            self._logger.info("commit_log_replayed", objects=replayed)
+        replay = Replay(self._root)
+        await self._run("", replay.run)
+        if replay.stuck:
+            await self._adopt(replay.stuck)
+        await self._run("", replay.remove_log)
+        if replay.count:
+            self._logger.info("commit_log_replayed", objects=replay.count)
+
+    async def _adopt(self, stuck: Batch) -> None:
+        if self._log is None:
+            keys = ", ".join(step.key for step in stuck)
+            raise UnavailableError(f"something else lies where acknowledged objects belong: {keys}")
+        await _result("", self._log.adopt(stuck))
 
     async def hand_over(self) -> None:
         if self._log is not None:
@@ -108,7 +130,7 @@ class LocalStorage(StorageBackend, LocalPaths, AtomicBatch, ExclusiveUse):
     ) -> ObjectInfo:
         path = self._root.locate(key)
         if self._log is not None and self._log.holds(key):
-            await _result(key, self._log.empty())  # or the next start would put the older object back
+            await _result(key, self._log.empty(key))  # or the next start would put the older object back
         upload = Upload(self._root, size=size, sha256=sha256)
         try:
             last_batch = await self._write_full_batches(key, upload, body)
@@ -157,7 +179,7 @@ class LocalStorage(StorageBackend, LocalPaths, AtomicBatch, ExclusiveUse):
         path = self._root.locate(key)
         if (step := self._pending(key)) is not None:
             return describe(key, len(_content(step)), step.modified_ns)
-        status = await self._run(key, file_status, path, key)
+        status = await self._run(key, file_status, self._root.path, path, key)
         return describe(key, status.st_size, status.st_mtime_ns)
 
     async def delete(self, key: str) -> None:
@@ -210,7 +232,7 @@ class LocalStorage(StorageBackend, LocalPaths, AtomicBatch, ExclusiveUse):
         return batch
 
     async def _open(self, key: str) -> OpenFile:
-        opening = self._workers.submit(open_file, self._root.locate(key), key)
+        opening = self._workers.submit(open_file, self._root.path, self._root.locate(key), key)
         try:
             return await _result(key, asyncio.shield(opening))
         except asyncio.CancelledError:
@@ -302,7 +324,8 @@ def _sha256(content: bytes) -> str:
 
 
 def _page(objects: Iterator[ObjectInfo]) -> tuple[ObjectInfo, ...]:
-    return tuple(islice(objects, PAGE_SIZE))
+    with kept():
+        return tuple(islice(objects, PAGE_SIZE))
 
 
 async def _result(key: str, work: Awaitable[T]) -> T:

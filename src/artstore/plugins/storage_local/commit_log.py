@@ -10,14 +10,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from errno import ENOSPC
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Final, NamedTuple
 
 from artstore.core.spec import ArtStoreError, InsufficientStorageError, PluginContext, UnavailableError
+from artstore.plugins.storage_local import beneath
 from artstore.plugins.storage_local.root import Root
-from artstore.plugins.storage_local.segment import Batch, Segment, Step, UntouchedError, read_batches
+from artstore.plugins.storage_local.segment import Batch, Segment, Step, UntouchedError
+from artstore.plugins.storage_local.unwritten import Unwritten
 
 LARGEST_BATCH: Final = 256 * 1024
 """Bytes of the objects of one batch."""
@@ -65,7 +68,7 @@ class CommitLog:
         self._began = 0.0
         self._logged: set[str] = set()
         self._retiring: frozenset[str] = frozenset()
-        self._unwritten: list[Step] = []
+        self._unwritten = Unwritten(root, self.pending, limit=size // 4, logger=context.logger)
         self._failure: OSError | None = None
         self._in_doubt: frozenset[str] = frozenset()
         self._syncing = ThreadPoolExecutor(1, thread_name_prefix="storage-sync")
@@ -110,9 +113,17 @@ class CommitLog:
         """Wait until all that is acknowledged by now is in plain files."""
         await self._ask(self._require_written)
 
-    async def empty(self) -> None:
-        """Wait until the log holds nothing of what is acknowledged by now."""
-        await self._ask(self._retire_all)
+    async def empty(self, key: str | None = None) -> None:
+        """Wait until the log holds only what something is in the way of, and what is acknowledged later.
+
+        Raises:
+            OSError: that is so of ``key``, or the disk failed.
+        """
+        await self._ask(partial(self._retire_all, key))
+
+    async def adopt(self, steps: Batch) -> None:
+        """Hold what an earlier process has acknowledged and something is in the way of."""
+        await self._ask(partial(self._append, [steps]))
 
     def close(self) -> None:
         """Finish every commit, write every file and leave no log. Blocks."""
@@ -121,7 +132,7 @@ class CommitLog:
         self._syncing.shutdown()
         for segment in self._segments:
             segment.close()
-            if not self._unwritten and self._failure is None:
+            if not self._unwritten.steps and self._failure is None:
                 # Gone already when somebody else took this root over, and with it what was in the log.
                 with suppress(FileNotFoundError):
                     self._root.files.remove(segment.path)
@@ -137,9 +148,10 @@ class CommitLog:
         is_open = True
         while is_open:
             batches, question, is_open = self._next()
-            if batches:
-                self._commit(batches)
-            self._write_files()
+            with beneath.kept():
+                if batches:
+                    self._commit(batches)
+                self._write_files()
             if question is not None:
                 self._settle([(question.done, _error_of(question.act))])
             if self._is_due():
@@ -165,25 +177,34 @@ class CommitLog:
         return batches, item, item is not None
 
     def _patience(self) -> float | None:
-        if self._unwritten:
+        if self._unwritten.steps:
             return RETRY_INTERVAL
         return LAG if self._logged else None
 
     def _is_due(self) -> bool:
-        return bool(self._logged) and time.monotonic() - self._began >= LAG and self._is_idle()
+        is_retirable = bool(self._logged - self._unwritten.keys)
+        return is_retirable and time.monotonic() - self._began >= LAG and self._is_idle()
 
     def _commit(self, waiting: Sequence[_Waiting]) -> None:
-        error = _error_of(lambda: self._append([each.batch for each in waiting]))
-        self._settle([(each.done, error) for each in waiting])
+        """Each that could be put in its place, all of them together; the others are refused one by one."""
+        refusals = [_error_of(partial(self._require_place, each.batch)) for each in waiting]
+        placeable = [each.batch for each, refusal in zip(waiting, refusals, strict=True) if refusal is None]
+        error = _error_of(partial(self._append, placeable)) if placeable else None
+        self._settle([(each.done, refusal or error) for each, refusal in zip(waiting, refusals, strict=True)])
 
-    def _append(self, batches: Sequence[Batch]) -> None:
+    def _require_place(self, batch: Batch) -> None:
         if self._failure is not None:
             raise UnavailableError(f"the commit log failed ({self._failure.strerror}): restart this element")
-        if self._unwritten:
+        if (failure := self._unwritten.failure) is not None:
             raise InsufficientStorageError(
-                "what was stored before cannot be put in its place (see the log of this element): nothing "
-                "was stored"
+                f"what was stored before cannot be put in its place ({failure.strerror}): nothing was stored"
             )
+        for step in batch:
+            self._unwritten.require_free(step.key)
+            if step.content is not None:
+                self._root.require_place(step.key)
+
+    def _append(self, batches: Sequence[Batch]) -> None:
         self._root.require_right(*(step.key for batch in batches for step in batch))
         active = self._active()
         records = active.encode(batches)
@@ -191,29 +212,32 @@ class CommitLog:
             self._retire_active()
             active = self._active()
             records = active.encode(batches)
-        active.write_ahead(records)
-        try:
-            active.append(records)
-        except UntouchedError:
-            raise
-        except OSError as error:
-            self._in_doubt = frozenset(step.key for batch in batches for step in batch)
-            self._fail(error)
-            raise
+        self._put(active, records, [step for batch in batches for step in batch])
         if not self._logged:
             self._began = time.monotonic()
         for batch in batches:
+            self._unwritten.add(batch)
             for step in batch:
                 self._logged.add(step.key)
                 self.pending[step.key] = step
-                self._unwritten.append(step)
-        self._show_unwritten(len(self._unwritten))
+        self._show_unwritten(len(self._unwritten.steps))
+
+    def _put(self, segment: Segment, records: bytes, steps: Sequence[Step]) -> None:
+        segment.write_ahead(records)
+        try:
+            segment.append(records)
+        except UntouchedError:
+            raise
+        except OSError as error:
+            self._in_doubt = frozenset(step.key for step in steps)
+            self._fail(error)
+            raise
 
     def _active(self) -> Segment:
         if not self._segments:
             paths = self._root.make_log_directory()
             self._segments = self._made(paths)
-            self._begin_segment()
+            self._carry_over(self._segments[0])
         return self._segments[0]
 
     def _made(self, paths: Sequence[str]) -> list[Segment]:
@@ -230,35 +254,22 @@ class CommitLog:
             raise
         return segments
 
-    def _begin_segment(self) -> None:
-        self._generation += 1
-        self._segments[0].begin(self._generation)
-
     def _write_files(self) -> None:
-        """Put what is acknowledged where it belongs; what does not fit is tried again."""
-        written = 0
-        try:
-            for step in self._unwritten:
-                self._root.apply(step)
-                written += 1
-                if self.pending.get(step.key) is step:
-                    del self.pending[step.key]
-        except OSError as error:
-            key = self._unwritten[written].key
-            self._logger.error("acknowledged_objects_not_in_place", key=key, reason=error.strerror)
-        del self._unwritten[:written]
-        if written:
-            self._show_unwritten(len(self._unwritten))
+        if self._unwritten.steps:
+            self._unwritten.write()
+            self._show_unwritten(len(self._unwritten.steps))
 
     def _require_written(self) -> None:
-        if self._unwritten:
+        if self._unwritten.failure is not None:
             raise OSError(ENOSPC, "what was acknowledged is not in place yet")
 
-    def _retire_all(self) -> None:
+    def _retire_all(self, key: str | None = None) -> None:
         self._wait_for_checkpoint()
         if self._logged:
             self._retire_active()
             self._wait_for_checkpoint()
+        if key is not None:
+            self._unwritten.require_free(key)
 
     def _retire_active(self) -> None:
         """Append to the other segment from now on. This one is cleared when its files are synced.
@@ -271,10 +282,17 @@ class CommitLog:
             raise self._failure
         self._require_written()
         retired, other = self._segments
+        self._carry_over(other)
         self._segments = [other, retired]
-        self._begin_segment()
-        self._retiring, self._logged = frozenset(self._logged), set()
+        self._retiring, self._logged = frozenset(self._logged), set(self._unwritten.keys)
         self._checkpoint = self._syncing.submit(self._clear, retired)
+
+    def _carry_over(self, segment: Segment) -> None:
+        """Begin ``segment`` with what something is in the way of: nothing else holds it."""
+        self._generation += 1
+        segment.begin(self._generation)
+        if steps := self._unwritten.steps:
+            self._put(segment, segment.encode([steps]), steps)
 
     def _clear(self, segment: Segment) -> None:
         self._root.files.sync_file_system(self._root.path)
@@ -304,22 +322,6 @@ class CommitLog:
 
     def _settle(self, outcomes: Sequence[_Outcome]) -> None:
         self._loop.call_soon_threadsafe(_deliver, outcomes)
-
-
-def replay(root: Root) -> int:
-    """Put in place what a process that did not end cleanly left in the log; how many objects. Blocks.
-
-    May be interrupted and repeated: the log is removed when all it says is on stable storage.
-    """
-    segments = sorted((*read_batches(path), path) for path in root.log_files())
-    steps = [step for _, batches, _ in segments for batch in batches for step in batch]
-    for step in steps:
-        root.apply(step)
-    if steps:
-        root.files.sync_file_system(root.path)
-    for _, _, path in segments:
-        root.files.remove(path)
-    return len(steps)
 
 
 def _error_of(act: Callable[[], None]) -> BaseException | None:

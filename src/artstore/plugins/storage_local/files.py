@@ -5,6 +5,8 @@ import os
 from errno import EDQUOT, EFBIG, ENOSPC
 from typing import Final
 
+from artstore.plugins.storage_local.beneath import open_beneath, open_directory, parent
+
 FILE_MODE: Final = 0o640
 DIRECTORY_MODE: Final = 0o750
 FULL: Final = frozenset({ENOSPC, EDQUOT, EFBIG})
@@ -14,10 +16,16 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class Files:
-    """The writing half of POSIX, as far as durable files need it. Called in worker threads only."""
+    """The writing half of POSIX, as far as durable files need it. Called in worker threads only.
+
+    No way from ``top`` down to a file leads through a symbolic link.
+    """
+
+    def __init__(self, top: str = "/") -> None:
+        self._top = top
 
     def create(self, path: str) -> int:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+        return open_beneath(self._top, path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
 
     def write(self, descriptor: int, data: bytes) -> None:
         written = os.write(descriptor, data)
@@ -55,16 +63,19 @@ class Files:
             os.close(descriptor)
 
     def rename(self, source: str, target: str) -> None:
-        os.rename(source, target)
+        with parent(self._top, source) as (before, old), parent(self._top, target) as (after, new):
+            os.rename(old, new, src_dir_fd=before, dst_dir_fd=after)
 
     def remove(self, path: str) -> None:
-        os.unlink(path)
+        with parent(self._top, path) as (directory, name):
+            os.unlink(name, dir_fd=directory)
 
     def make_directory(self, path: str) -> None:
-        os.mkdir(path, DIRECTORY_MODE)
+        with parent(self._top, path) as (directory, name):
+            os.mkdir(name, DIRECTORY_MODE, dir_fd=directory)
 
     def sync_directory(self, path: str) -> None:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = open_directory(self._top, path)
         try:
             os.fsync(descriptor)
         finally:

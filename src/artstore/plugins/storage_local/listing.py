@@ -1,11 +1,12 @@
 """Walking the root in the order of keys, with one directory per level in memory."""
 
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from artstore.core.spec import InvalidRequestError, NotFoundError, ObjectInfo, validate_key
-from artstore.plugins.storage_local.reading import describe, file_status
+from artstore.plugins.storage_local.beneath import open_directory
+from artstore.plugins.storage_local.reading import NO_OBJECT, describe, file_status
 from artstore.plugins.storage_local.root import WORKING_AREA
 
 
@@ -25,14 +26,14 @@ def walk(root: str, *, prefix: str, after: str | None) -> Iterator[ObjectInfo]:
             pending += _children(root, path)
         else:
             with suppress(NotFoundError):
-                status = file_status(f"{root}/{path}", path)
+                status = file_status(root, f"{root}/{path}", path)
                 yield describe(path, status.st_size, status.st_mtime_ns)
 
 
 def _children(root: str, directory: str) -> list[str]:
     """What is in ``directory``, in descending order of keys."""
     paths: list[str] = []
-    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(f"{root}/{directory}") as entries:
+    with _entries(root, directory) as entries:
         for entry in entries:
             path = directory + entry.name
             if _is_key(path) and path != WORKING_AREA:
@@ -41,6 +42,23 @@ def _children(root: str, directory: str) -> list[str]:
                 elif entry.is_file(follow_symlinks=False):
                     paths.append(path)
     return sorted(paths, reverse=True)
+
+
+@contextmanager
+def _entries(root: str, directory: str) -> Generator[Iterable[os.DirEntry[str]], None, None]:
+    """What is in ``directory``; nothing in one that vanished or is none, such as a link to one."""
+    try:
+        descriptor = open_directory(root, f"{root}/{directory}".rstrip("/"))
+    except OSError as error:
+        if error.errno not in NO_OBJECT:
+            raise
+        yield ()
+        return
+    try:
+        with os.scandir(descriptor) as entries:
+            yield entries
+    finally:
+        os.close(descriptor)
 
 
 def _is_key(path: str) -> bool:

@@ -1,5 +1,6 @@
 """The ``local`` storage type: its options and how it is opened."""
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -43,7 +44,7 @@ class LocalConfig(PluginConfig):
 @asynccontextmanager
 async def open_local(config: LocalConfig, context: PluginContext) -> AsyncGenerator[StorageBackend, None]:
     """The objects below ``config.root``."""
-    root = Root(config.root, Files())
+    root = Root(config.root, Files(os.fspath(config.root)))
     async with open_storage(
         root, threads=config.threads, context=context, log_size=config.commit_log_size
     ) as storage:

@@ -9,9 +9,10 @@ from errno import ELOOP, ENOENT, ENOTDIR, ENXIO
 from typing import Final, NamedTuple
 
 from artstore.core.spec import NotFoundError, ObjectInfo
+from artstore.plugins.storage_local.beneath import open_beneath, status_beneath
 
 # O_NONBLOCK: opening a named pipe that somebody put into the root must not wait for its writer.
-OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+OPEN_FLAGS: Final = os.O_RDONLY | os.O_NONBLOCK
 NO_OBJECT: Final = frozenset({ENOENT, ENOTDIR, ELOOP, ENXIO})
 
 
@@ -22,10 +23,12 @@ class OpenFile(NamedTuple):
     status: os.stat_result
 
 
-def open_file(path: str, key: str) -> OpenFile:
-    """Open the object at ``path``. A link, directory or device there is no object. Blocks."""
+def open_file(top: str, path: str, key: str) -> OpenFile:
+    """Open the object at ``path``. A directory or device there is no object, nor what is behind a link below
+    ``top``. Blocks.
+    """
     with _absence(key):
-        descriptor = os.open(path, OPEN_FLAGS)
+        descriptor = open_beneath(top, path, OPEN_FLAGS)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
@@ -33,10 +36,10 @@ def open_file(path: str, key: str) -> OpenFile:
     return OpenFile(descriptor, status)
 
 
-def file_status(path: str, key: str) -> os.stat_result:
-    """The status of the object at ``path``. Blocks."""
+def file_status(top: str, path: str, key: str) -> os.stat_result:
+    """The status of the object at ``path``, as :func:`open_file`. Blocks."""
     with _absence(key):
-        status = os.stat(path, follow_symlinks=False)
+        status = status_beneath(top, path)
     if not stat.S_ISREG(status.st_mode):
         raise NotFoundError(f"there is no object {key!r}")
     return status

@@ -5,13 +5,14 @@ import os
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from errno import ESTALE
+from errno import EISDIR, ESTALE
 from itertools import count
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Final, NamedTuple
 
 from artstore.core.spec import ConfigurationError, InvalidRequestError, validate_key
-from artstore.plugins.storage_local import mounts
+from artstore.plugins.storage_local import beneath, mounts
 from artstore.plugins.storage_local.files import Files
 from artstore.plugins.storage_local.segment import Step
 
@@ -140,6 +141,18 @@ class Root:
             self.files.rename(staged, target)
         self.files.sync_directory(parent)
 
+    def require_place(self, key: str) -> None:
+        """Refuse an object that could not be put in its place; its directory is made if it is not there.
+
+        Raises:
+            OSError: its directory cannot be made, or is behind a link, or its own place is a directory.
+        """
+        path = self.locate(key)
+        self._make_durable(os.path.dirname(path))
+        with suppress(FileNotFoundError):
+            if S_ISDIR(beneath.status_beneath(self.path, path).st_mode):
+                raise IsADirectoryError(EISDIR, "a directory lies in the place of an object")
+
     def apply(self, step: Step) -> None:
         """Do what the commit log says, which makes it durable: nothing is synced here. Idempotent."""
         path = self.locate(step.key)
@@ -172,6 +185,11 @@ class Root:
                 return [entry.path for entry in entries]
         except FileNotFoundError:
             return []
+
+    def read(self, path: str) -> bytes:
+        """All of a file below the root."""
+        with open(beneath.open_beneath(self.path, path, os.O_RDONLY), "rb") as file:
+            return file.read()
 
     def make_log_directory(self) -> list[str]:
         """Make the directory of the log; paths for its two segments, at which nothing is."""
@@ -215,6 +233,7 @@ class Root:
     def _restore(self, directory: str) -> None:
         """Make a directory again that somebody removed while we ran, as a sweep of empty ones does."""
         self._durable.clear()
+        beneath.forget()
         self._make_durable(directory)
 
     def _make_durable(self, directory: str) -> None:
@@ -246,7 +265,7 @@ class Root:
 
         Another would take what this one is doing for what a crash has left, and remove it.
         """
-        self._lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = beneath.open_beneath(self.path, self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

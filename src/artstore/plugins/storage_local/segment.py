@@ -103,10 +103,9 @@ class Segment:
             raise
 
 
-def read_batches(path: str) -> tuple[int, list[Batch]]:
-    """The generation of the segment at ``path`` and its whole batches, in order."""
-    with open(path, "rb") as file:
-        content = memoryview(file.read())
+def read_batches(segment: bytes) -> tuple[int, list[Batch]]:
+    """The generation of a segment and its whole batches, in order."""
+    content = memoryview(segment)
     generation = _generation(content)
     return generation, list(_batches(content, generation))
 

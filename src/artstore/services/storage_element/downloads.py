@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import UUID
 
 from aiohttp import web
@@ -61,7 +62,7 @@ async def _serve(request: web.Request, element: Element, file_id: UUID) -> web.S
         filename=attributes.original_filename,
         modified_at=attributes.created_at,
         open=opened,
-        path=None if paths is None else paths.path(key),
+        open_file=None if paths is None else partial(paths.open, key),
         verified=element.verified,
     )
     try:

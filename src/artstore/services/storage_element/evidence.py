@@ -2,9 +2,7 @@
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -71,7 +69,7 @@ async def measure(storage: StorageBackend, key: str) -> str | None:
 async def measure_file(paths: LocalPaths, key: str) -> str | None:
     """The same of a plain file, in one go. It may not be complete yet, or not be there."""
     try:
-        return await asyncio.to_thread(_measure_file, paths.path(key))
+        return await asyncio.to_thread(_measure_file, paths, key)
     except OSError:
         return None
 
@@ -109,8 +107,7 @@ def _known(committed: Committed | None) -> KnownRow | None:
     return KnownRow(change.key, change.digest, change.status)
 
 
-def _measure_file(path: Path) -> str:
+def _measure_file(paths: LocalPaths, key: str) -> str:
     """Blocks."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    with open(descriptor, "rb", buffering=0) as file:
+    with open(paths.open(key), "rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,8 +22,6 @@ ATTEMPTS: Final = 3
 PAUSE: Final = 0.2
 """Seconds between two attempts."""
 
-_OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-
 
 class Pace:
     """Keeps to a budget of bytes per second."""
@@ -158,7 +156,7 @@ class _File:
         self._busy = 0.0
         self._subject = subject
         self._digest = hashlib.sha256()
-        self._descriptor = os.open(paths.path(subject.key), _OPEN_FLAGS)
+        self._descriptor = paths.open(subject.key)
         status = os.fstat(self._descriptor)
         self._size = status.st_size
         if not stat.S_ISREG(status.st_mode) or self._size != subject.size:

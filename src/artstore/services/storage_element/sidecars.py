@@ -21,8 +21,6 @@ ATTEMPTS: Final = 3
 PAUSE: Final = 0.5
 """Seconds between two attempts."""
 
-# O_NONBLOCK: a named pipe that somebody put into the root must not be waited for.
-_OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _PIECE: Final = 64 * 1024
 
 T = TypeVar("T")
@@ -149,15 +147,14 @@ def _read_files(paths: LocalPaths, keys: Sequence[str], batch: SidecarBatch) -> 
     left: list[str] = []
     for key in keys:
         try:
-            _put(batch, to_sidecar(_content(os.fspath(paths.path(key))), key))
+            _put(batch, to_sidecar(_content(paths.open(key)), key))
         except (OSError, ArtStoreError):
             left.append(key)
     return left
 
 
-def _content(path: str) -> bytes:
-    """All of a file, or a little more than ``READ_LIMIT`` bytes of one that is larger."""
-    descriptor = os.open(path, _OPEN_FLAGS)
+def _content(descriptor: int) -> bytes:
+    """All of a file, or a little more than ``READ_LIMIT`` bytes of one that is larger. Closes it."""
     try:
         content = piece = os.read(descriptor, _PIECE)
         while len(piece) == _PIECE and len(content) <= READ_LIMIT:
