@@ -12,6 +12,7 @@ from aiohttp import FormData
 
 from artstore.core.attributes import FileAttributes, Retention
 from artstore.core.ids import new_file_id
+from artstore.core.modes import MODES, Mode, Operation, allowed_operations
 from artstore.core.naming import storage_name
 from tests.services.storage_element.clocks import FakeClock
 from tests.services.storage_element.harness import (
@@ -247,10 +248,14 @@ async def test_data_that_are_elsewhere_are_not_kept_to_be_undeleted(
         assert all(path.name.endswith(".attr.json") for path in await element.placed_files())
 
 
-@pytest.mark.parametrize("mode", ["ro", "ar"])
-@pytest.mark.parametrize("step", ["begin", "finish"])
-async def test_an_element_that_keeps_what_it_has_takes_no_step(
-    start: StartElement, tmp_path: Path, finalization: str, mode: str, step: str
+NEEDED: dict[str, Operation] = {"begin": "delete", "finish": "update", "cancel": "update", "remove": "delete"}
+"""What the mode must allow for each step."""
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("step", NEEDED)
+async def test_a_step_is_taken_in_the_modes_that_allow_what_it_does(
+    start: StartElement, tmp_path: Path, finalization: str, mode: Mode, step: str
 ) -> None:
     async with start() as element:
         file_id = (await element.stored(retention_policy="temporary"))["file_id"]
@@ -260,7 +265,10 @@ async def test_an_element_that_keeps_what_it_has_takes_no_step(
     async with start(element={"mode": mode}) as element:
         answer = await take(element, file_id, step, finalization)
 
-        assert answer.problem == "mode-not-allowed"
+        is_refused = answer.status == 409 and answer.problem == "mode-not-allowed"
+        assert is_refused is (NEEDED[step] not in allowed_operations(mode))
+        if is_refused:
+            assert f"mode {mode}, which does not allow {NEEDED[step]}" in answer.json()["detail"]
 
 
 async def test_steps_need_a_scope_of_their_own(element: ElementClient, finalization: str) -> None:

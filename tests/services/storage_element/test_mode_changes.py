@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import structlog
@@ -26,6 +27,7 @@ from tests.services.storage_element.harness import (
     upload_head,
 )
 from tests.services.storage_element.modes import ask, change_mode, confirm, validated
+from tests.services.storage_element.test_finalizing import copy_of, put_copy
 
 WRITE_ONCE = {"mode": "rw"}
 FILE = "/api/v1/files/{file_id}"
@@ -75,6 +77,7 @@ async def test_each_mode_allows_what_the_table_says_and_names_itself_when_it_ref
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", FILE): {"json": {"tags": ["new"]}},
     ("POST", f"{FILE}/holds"): {"json": {"reason": "a case"}},
+    ("POST", f"{FILE}/finalization"): {"json": {"finalization_id": str(uuid4()), "step": "finish"}},
 }
 
 
@@ -97,12 +100,15 @@ async def test_every_door_that_a_mode_closes_is_closed(start: StartElement, mode
             assert (answer.status, answer.problem) == (409, "mode-not-allowed"), (method, path)
             assert f"mode {mode}, which does not allow {operation}" in answer.json()["detail"]
 
-        assert len(closed) >= {"rw": 1, "ro": 6, "ar": 6}[mode]
+        assert len(closed) >= {"rw": 1, "ro": 8, "ar": 8}[mode]
         assert await element.get(f"/api/v1/files/{stored['file_id']}") == stored
 
 
 async def knock(element: ElementClient, method: str, url: str, body: dict[str, Any]) -> Answer:
-    """Any request; one that uploads, in the way that its URL tells."""
+    """Any request; one that brings a file, in the way that its URL tells."""
+    if url.endswith("/copy"):
+        stored = await element.get(url.removesuffix("/copy"))
+        return await put_copy(element, copy_of(stored, finalization=str(uuid4())))
     if method == "PUT":
         return await element.put(b"new")
     if url.endswith("/upload"):

@@ -20,7 +20,6 @@ from artstore.core.spec import (
     IncompleteBodyError,
     InsufficientStorageError,
     InvalidRequestError,
-    ModeNotAllowedError,
     NotFoundError,
     PreconditionFailedError,
     RequestTimeoutError,
@@ -52,7 +51,10 @@ class CopyForm(BaseModel):
 
 
 async def take_finalization_step(request: web.Request, path: FilePath, body: StepOrder) -> web.Response:
-    """Take one step in making a file permanent. Taking it again changes nothing."""
+    """Take one step in making a file permanent. Taking it again changes nothing.
+
+    The steps `begin` and `remove` need a mode that allows `delete`, too.
+    """
     element = request.app[ELEMENT]
     with element.metrics.measure("update"):
         committed = await take_step(element, path.file_id, body)
@@ -109,13 +111,13 @@ FINALIZATION_OPERATIONS: Final = (
         problems=(
             CorruptedError,
             InsufficientStorageError,
-            ModeNotAllowedError,
             NotFoundError,
             PreconditionFailedError,
             RetentionActiveError,
             SidecarDiffersError,
         ),
         answers={200: Answer("The file as it is now.", _STORED)},
+        allowed_as="update",
     ),
     Operation(
         "PUT",
@@ -129,7 +131,6 @@ FINALIZATION_OPERATIONS: Final = (
             IncompleteBodyError,
             InsufficientStorageError,
             InvalidRequestError,
-            ModeNotAllowedError,
             RequestTimeoutError,
             SidecarDiffersError,
         ),
@@ -138,6 +139,7 @@ FINALIZATION_OPERATIONS: Final = (
             200: Answer("This copy is stored already.", _STORED),
         },
         request_content={"multipart/form-data": CopyForm},
+        allowed_as="create",
         streams_body=True,
     ),
 )
