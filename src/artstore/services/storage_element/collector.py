@@ -121,26 +121,20 @@ class Collector:
             _log.info("garbage_collected", **report.model_dump(mode="json", exclude={"found"}))
             return report
 
-    async def run_repeatedly(self) -> None:
-        """By itself, until cancelled."""
-        while True:
-            await asyncio.sleep(self._element.settings.collection.interval)
-            try:
-                await self.run(CollectionOrder(dry_run=False), reasons=AUTOMATIC)
-            except ArtStoreError as error:
-                _log.warning("garbage_not_collected", reason=error.detail)
-            except Exception as error:
-                _log.error("garbage_not_collected", exc_info=error)
+    async def run_by_itself(self) -> None:
+        """What is done without being asked for; what cannot be done now is left to the next time."""
+        try:
+            await self.run(CollectionOrder(dry_run=False), reasons=AUTOMATIC)
+        except ArtStoreError as error:
+            _log.warning("garbage_not_collected", reason=error.detail)
 
     async def keep_time(self) -> None:
-        """Leave witnesses of the time, until cancelled."""
-        while True:
-            await asyncio.sleep(TIME_KEPT_EVERY)
-            try:
-                await self._element.time.keep()
-            except ArtStoreError as error:
-                _log.warning("time_not_kept", reason=error.detail)
-            self._metrics.clock_trusted.set(self._element.time.doubt() is None)
+        """Leave a witness of the time."""
+        try:
+            await self._element.time.keep()
+        except ArtStoreError as error:
+            _log.warning("time_not_kept", reason=error.detail)
+        self._metrics.clock_trusted.set(self._element.time.doubt() is None)
 
     async def _collect(self, order: CollectionOrder, reasons: Collection[Reason]) -> CollectionReport:
         element = self._element
@@ -247,14 +241,16 @@ async def open_collector(app: web.Application) -> AsyncGenerator[Collector, None
     metrics.clock_trusted.set(element.time.doubt() is None)
     collector = Collector(element, database, metrics, await load_work(database, NAME, CollectionReport))
     async with asyncio.TaskGroup() as tasks:
-        jobs = [tasks.create_task(collector.keep_time())]
-        if element.settings.collection.interval > 0:
-            jobs.append(tasks.create_task(collector.run_repeatedly()))
+        jobs = element.jobs
+        running = [tasks.create_task(jobs.repeat("time", collector.keep_time, every=TIME_KEPT_EVERY))]
+        if (interval := element.settings.collection.interval) > 0:
+            collecting = jobs.repeat("collection", collector.run_by_itself, every=interval)
+            running.append(tasks.create_task(collecting))
         try:
             yield collector
         finally:
-            for job in jobs:
-                job.cancel()
+            for task in running:
+                task.cancel()
     # Another process may have the root, and with it the catalog: the time is for that one to keep.
     with suppress(UnavailableError):
         await element.time.keep()

@@ -18,6 +18,7 @@ from artstore.services.storage_element.catalog_records import Committed, existin
 from artstore.services.storage_element.clock import Clock
 from artstore.services.storage_element.fixity import Fixity
 from artstore.services.storage_element.identity import Identity, RootIdentity
+from artstore.services.storage_element.jobs import Jobs
 from artstore.services.storage_element.lease import RootLease
 from artstore.services.storage_element.locks import FileLocks
 from artstore.services.storage_element.metrics import ElementMetrics
@@ -43,6 +44,7 @@ class Element:
     lease: RootLease
     metrics: ElementMetrics
     activity: Activity
+    jobs: Jobs
     proposals: Proposals
     restores: Restores
     verified: RecentlyVerified

@@ -60,6 +60,9 @@ class ElementMetrics:
         self._inconsistencies = self._gauge(
             "inconsistencies", "What the last comparison of storage and catalog found.", "kind"
         )
+        self.job_failures = self._counter(
+            "job_failures", "Unforeseen failures of what the element does by itself.", "job"
+        )
         counts = self._counter("operations", "Operations on files.", "operation", "outcome")
         sizes = self._counter("operation_bytes", "Bytes of files that were received or sent.", "operation")
         durations = Histogram(

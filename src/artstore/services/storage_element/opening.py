@@ -1,10 +1,11 @@
 """Opens a storage element: whose root it is, what is free, what was interrupted; then looks after it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from aiohttp import web
 
@@ -23,6 +24,7 @@ from artstore.services.storage_element.fencing import FencedDatabase, FencedStor
 from artstore.services.storage_element.fixity import Fixity
 from artstore.services.storage_element.fixity_metrics import FixityMetrics
 from artstore.services.storage_element.identity import RootIdentity, open_identity, require_known_root
+from artstore.services.storage_element.jobs import Jobs
 from artstore.services.storage_element.keys import CLOCK
 from artstore.services.storage_element.lease import RootLease, hold_root
 from artstore.services.storage_element.locks import FileLocks
@@ -77,6 +79,7 @@ async def _open_root(app: web.Application, lease: RootLease) -> AsyncGenerator[E
             lease=lease,
             metrics=metrics,
             activity=Activity(),
+            jobs=Jobs(metrics.job_failures),
             proposals=Proposals(),
             restores=await open_restores(
                 app[CATALOG], element_id=root.now.element_id, keep_days=settings.element.restored_days
@@ -96,12 +99,16 @@ async def _open_root(app: web.Application, lease: RootLease) -> AsyncGenerator[E
         await element.look_at_space()
         _report(app, element)
         async with asyncio.TaskGroup() as tasks:
-            jobs = [tasks.create_task(job(element)) for job in JOBS]
+            upkeep = partial(_look_after, element)
+            running = [
+                tasks.create_task(element.jobs.repeat("upkeep", upkeep, every=UPKEEP_INTERVAL)),
+                tasks.create_task(scrub(element)),
+            ]
             try:
                 yield element
             finally:
-                for job in jobs:
-                    job.cancel()
+                for task in running:
+                    task.cancel()
 
 
 def _require_abilities(storage: StorageBackend, settings: Settings) -> None:
@@ -121,6 +128,7 @@ def _report(app: web.Application, element: Element) -> None:
     app[HEALTH].add("storage", lambda: _probe_storage(element))
     app[HEALTH].add("lease", element.lease.probe)
     app[HEALTH].add("catalog", catalog.probe)
+    app[HEALTH].add("jobs", element.jobs.probe, required=False)
     app[HEALTH].add("writing", element.lease.probe_writing, required=False)
     element.metrics.watch(
         files=lambda: catalog.file_count,
@@ -137,15 +145,13 @@ async def _probe_storage(element: Element) -> str:
     return f"{capacity.status}{free}"
 
 
-async def _upkeep(element: Element) -> None:
-    while True:
-        await asyncio.sleep(UPKEEP_INTERVAL)
-        try:
-            await element.look_at_space()
-        except ArtStoreError as error:
-            _log.warning("storage_not_seen", reason=error.detail)
-        for intent in list(element.catalog.pending.values()):
-            await _settle_leftover(element, intent)
+async def _look_after(element: Element) -> None:
+    try:
+        await element.look_at_space()
+    except ArtStoreError as error:
+        _log.warning("storage_not_seen", reason=error.detail)
+    for intent in list(element.catalog.pending.values()):
+        await _settle_leftover(element, intent)
 
 
 async def _settle_leftover(element: Element, intent: Intent) -> None:
@@ -156,7 +162,3 @@ async def _settle_leftover(element: Element, intent: Intent) -> None:
     async with lock:
         if element.catalog.pending.get(intent.file_id) is intent:
             await element.recovery.try_to_settle(intent)
-
-
-JOBS: Final[Sequence[Callable[[Element], Coroutine[Any, Any, None]]]] = (_upkeep, scrub)
-"""What an element does beside serving, until it stops: each survives the failures of what it works with."""
