@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from artstore.core.testing import IssuerServer
-from tests.s3.servers import missing
+from tests.environments import missing
 from tests.services.admin.harness import eventually
 from tests.services.storage_element.harness import TEMPORARY, Answer, ElementClient
 from tests.services.storage_element.processes import ElementProcess, element_process
