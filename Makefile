@@ -28,7 +28,7 @@ sweep: $(VENV)/.test ## kills, power cuts and failing disks at every change of t
 	$(BIN)/python -m pytest -m slow -q -s tests/services/storage_element/test_crash_sweep.py \
 		tests/services/storage_element/test_kill_in_flight.py $(ARGS)
 
-full: $(VENV)/.test ## what needs Debian packages: Ceph
+full: $(VENV)/.test ## what needs Debian packages: Ceph, nginx, HAProxy
 	REQUIRE_REAL=1 $(BIN)/python -m pytest -m full $(ARGS)
 
 check: $(VENV)/.check ## format, lint, types, layers

@@ -66,7 +66,8 @@ def test_everything_unsafe_is_told_at_once(config: Path) -> None:
         "ARTSTORE__SERVER__RATE_LIMITS": "{credentials = 0, failures = 0}",
         "ARTSTORE__SERVER__TRUSTED_PROXIES": '["0.0.0.0/0"]',
         "ARTSTORE__TLS__TRUSTED_PROXIES": '["::/0"]',
-        "ARTSTORE__STORAGE": '{type = "s3", bucket = "docs", access_key_id = "A", secret_access_key = "hunter2"}',
+        "ARTSTORE__STORAGE": '{type = "s3", bucket = "docs", '
+        'access_key_id = "AKIA", secret_access_key = "hunter2"}',
     }
     secret = config.parent / "secrets" / "master-key"
     secret.parent.mkdir()

@@ -1,6 +1,7 @@
 """Certificates that no `artstore certs` would make: out of their term, of other authorities."""
 
 import base64
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -16,20 +17,38 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 DAY: Final = timedelta(days=1)
 
 
 def write_certificate(
-    directory: Path, name: str, *, valid_from: timedelta = -DAY, valid_until: timedelta = DAY
+    directory: Path,
+    name: str,
+    *,
+    valid_from: timedelta = -DAY,
+    valid_until: timedelta = DAY,
+    hosts: Sequence[str] = (),
+    responder: str = "",
 ) -> None:
-    """``<name>.crt`` and ``<name>.key`` of the authority in ``directory``, with a term relative to now."""
+    """``<name>.crt`` and ``<name>.key`` of the authority in ``directory``, with a term relative to now.
+
+    ``responder`` is the URL at which OCSP tells whether it was revoked.
+    """
     authority = x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes())
     signer = load_pem_private_key((directory / "ca.key").read_bytes(), password=None)
     assert isinstance(signer, RSAPrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in (name, *hosts)])
+    responders = x509.AuthorityInformationAccess(
+        [
+            x509.AccessDescription(
+                AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(responder)
+            )
+        ]
+    )
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -41,6 +60,8 @@ def write_certificate(
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
         )
+        .add_extension(names, critical=False)
+        .add_extension(responders, critical=False)
         .sign(signer, hashes.SHA256())
     )
     (directory / f"{name}.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
