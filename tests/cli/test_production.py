@@ -62,6 +62,7 @@ def test_everything_unsafe_is_told_at_once(config: Path) -> None:
         "ARTSTORE__ADMIN__ELEMENTS": '["http://element.example"]',
         "ARTSTORE__ELEMENT__HOST": "0.0.0.0",
         "ARTSTORE__LOGGING__LEVEL": "debug",
+        "ARTSTORE__AUDIT__ENABLED": "false",
         "ARTSTORE__SERVER__CORS": '{origins = ["*"]}',
         "ARTSTORE__SERVER__RATE_LIMITS": "{credentials = 0, failures = 0}",
         "ARTSTORE__SERVER__TRUSTED_PROXIES": '["0.0.0.0/0"]',
@@ -84,6 +85,7 @@ def test_everything_unsafe_is_told_at_once(config: Path) -> None:
         "admin.elements has http://element.example",
         "element.host is 0.0.0.0",
         "logging.level is debug",
+        "audit.enabled is false",
         "server.cors.origins has *",
         "server.rate_limits.credentials is 0",
         "server.rate_limits.failures is 0",
@@ -95,7 +97,7 @@ def test_everything_unsafe_is_told_at_once(config: Path) -> None:
     ):
         assert finding in told
     assert "hunter2" not in told
-    assert told.count("\n  ") == 13
+    assert told.count("\n  ") == 14
 
 
 @pytest.mark.parametrize("command", [("run", "query", "--config"), ("up", "--data")])

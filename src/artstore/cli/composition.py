@@ -1,7 +1,7 @@
 """Joins roles, settings and plugins into applications."""
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -9,11 +9,26 @@ from aiohttp import web
 from artstore.cli.secrets_chain import prepare_secrets
 from artstore.core import registry as kinds
 from artstore.core.app import Open, Resource, Role, build_app
+from artstore.core.audit.shipping import shipping
+from artstore.core.audit.trail import AuditTrail, open_trail
+from artstore.core.client.audit import AdminDelivery
 from artstore.core.client.revocations import follow_revocations
 from artstore.core.client.roles import RoleClient, open_role_client
 from artstore.core.client.tokens import ClientCredentials
 from artstore.core.config import PluginSection, RoleName, Settings
-from artstore.core.keys import AUTHENTICATOR, CACHE, CATALOG, CLIENT, DATABASE, METRICS, SECRETS, STORAGE, TLS
+from artstore.core.keys import (
+    AUDIT,
+    AUTHENTICATOR,
+    CACHE,
+    CATALOG,
+    CLIENT,
+    DATABASE,
+    HEALTH,
+    METRICS,
+    SECRETS,
+    STORAGE,
+    TLS,
+)
 from artstore.core.logging import get_logger
 from artstore.core.registry import Kind, Registry
 from artstore.core.secrets import SecretsChain
@@ -41,12 +56,16 @@ def make_app(role: RoleName, settings: Settings) -> web.Application:
     registry = Registry(base_directory=settings.base_directory)
     secrets = prepare_secrets(registry, settings)
     resources = [Resource(SECRETS, lambda app: secrets(app[METRICS])), Resource(None, _tls)]
+    if settings.audit.enabled:
+        resources.append(Resource(AUDIT, _trail(role, settings)))
     for key, kind, section in plugin_sections(role, registry, settings):
         registry.provider(kind, section.type)
         resources.append(Resource(key, _plugin(registry, kind, section)))
     resources.append(Resource(CLIENT, _client(role, settings)))
     if role != "admin" and _trusts_admin(registry, settings):
         resources.append(Resource(None, follow_revocations))
+    if settings.audit.enabled and role != "admin":
+        resources.append(Resource(None, _shipping(settings)))
     return build_app(ROLES[role], resources, settings=settings)
 
 
@@ -107,6 +126,29 @@ def _client(role: RoleName, settings: Settings) -> Open:
             credentials=lambda: role_credentials(role, app[SECRETS]),
             tls=app[TLS],
         )
+
+    return opened
+
+
+def _trail(role: RoleName, settings: Settings) -> Open:
+    directory = settings.base_directory / settings.audit.spool
+
+    def opened(app: web.Application) -> AbstractAsyncContextManager[AuditTrail]:
+        return open_trail(
+            directory, role=role, limit=settings.audit.spool_size, registry=app[METRICS].registry
+        )
+
+    return opened
+
+
+def _shipping(settings: Settings) -> Open:
+    """Every role but admin, whose log it is, hands its records to admin."""
+
+    @asynccontextmanager
+    async def opened(app: web.Application) -> AsyncGenerator[None, None]:
+        async with shipping(app[AUDIT], AdminDelivery(app[CLIENT], settings.url("admin"))) as shipper:
+            app[HEALTH].add("audit", shipper.check, required=False)
+            yield
 
     return opened
 

@@ -34,6 +34,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "service-account": "account_care:app",
     "certs": "certs:app",
     "jwt-key": "jwt_key:app",
+    "audit": "audit:app",
     "plugins": "plugins:app",
     "config": "configuration:app",
 }

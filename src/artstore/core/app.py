@@ -10,6 +10,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from artstore.core.config import RoleName, Settings
+from artstore.core.http.auditing import audit
 from artstore.core.http.bodies import leave_client_waiting
 from artstore.core.http.client_certificates import check_client_certificate, rules_by_route
 from artstore.core.http.connections import Connections
@@ -68,6 +69,7 @@ MIDDLEWARES: Final = (
     measure,
     render_problems,
     answer_preflight,
+    audit,
     check_client_certificate,
     authenticate,
 )

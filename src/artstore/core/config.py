@@ -73,6 +73,33 @@ class ServerSettings(Section):
     cors: CorsSettings = CorsSettings()
 
 
+class AuditSettings(Section):
+    """The audit trail."""
+
+    enabled: Annotated[
+        bool,
+        Field(description="Off only to measure what it costs: refused when `environment` is production."),
+    ] = True
+    spool: Annotated[
+        Path, Field(description="Directory in which records wait to be in the log, on a disk that lasts.")
+    ] = Path("audit")
+    spool_size: Annotated[
+        int,
+        Field(
+            ge=64 * KIB, description="Bytes that may wait there, per process; then nothing may be changed."
+        ),
+    ] = GIB
+    checkpoint_interval: Annotated[
+        float, Field(ge=1, description="Seconds after which a checkpoint of new records is signed.")
+    ] = 3600
+    checkpoint_records: Annotated[
+        int, Field(ge=1, le=100_000, description="Records after which it is signed earlier.")
+    ] = 10_000
+    retention_days: Annotated[
+        int, Field(ge=2555, description="Days for which records and checkpoints are kept.")
+    ] = 2557
+
+
 class RoleSettings(Section):
     """Where a role listens and where others find it."""
 
@@ -275,6 +302,7 @@ class Settings(Section):
     logging: LoggingSettings = LoggingSettings()
     server: ServerSettings = ServerSettings()
     tls: TlsSettings = TlsSettings()
+    audit: AuditSettings = AuditSettings()
     admin: AdminSettings = AdminSettings()
     element: ElementSettings = ElementSettings()
     ingester: IngesterSettings = IngesterSettings()

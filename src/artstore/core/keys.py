@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from artstore.core.audit.trail import AuditTrail
 from artstore.core.client.roles import RoleClient
 from artstore.core.config import Settings
 from artstore.core.http.connections import Connections
@@ -44,6 +45,7 @@ AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
 CLIENT: Final = web.AppKey("client", RoleClient)
 REVOCATIONS: Final = web.AppKey("revocations", RevocationList)
 """Which tokens are refused although they verify."""
+AUDIT: Final = web.AppKey("audit", AuditTrail)
 
 SECURITY_HEADERS: Final = web.AppKey("security_headers", Mapping[str, str])
 CONNECTIONS: Final = web.AppKey("connections", Connections)

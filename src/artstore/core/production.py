@@ -63,7 +63,12 @@ def _logging(settings: Settings) -> Iterator[str]:
         yield "logging.level is debug: it tells more than whoever reads logs need know"
 
 
-RULES: Final[tuple[Rule, ...]] = (_clear_text, _foreign_urls, _limits, _origins, _logging)
+def _auditing(settings: Settings) -> Iterator[str]:
+    if not settings.audit.enabled:
+        yield "audit.enabled is false: nobody could tell who did what"
+
+
+RULES: Final[tuple[Rule, ...]] = (_clear_text, _foreign_urls, _limits, _origins, _logging, _auditing)
 
 
 def _is_https(url: str) -> bool:

@@ -19,7 +19,8 @@ SCOPES: Final[Mapping[str, str]] = {
     "accounts:write": "create, rotate and delete service accounts",
     "keys:read": "see which keys sign access tokens",
     "keys:write": "replace the key that signs access tokens",
-    "audit:read": "read the audit trail",
+    "audit:read": "read, export and verify the audit log",
+    "audit:write": "hand records of its own to the audit log (roles other than admin only)",
     "index:write": "hand a committed record to the index (ingester only)",
     "revocations:read": "learn which tokens are revoked (our own roles only)",
     "uploads:delegate": "act in the name of another principal (ingester and admin only)",
@@ -39,13 +40,28 @@ ROLE_SCOPES: Final[Mapping[AccountRole, frozenset[str]]] = {
 
 SERVICE_SCOPES: Final[Mapping[str, frozenset[str]]] = {
     "admin": frozenset(
-        {"storage:read", "storage:delete", "storage:admin", "storage:finalize", "uploads:delegate"}
+        {
+            "storage:read",
+            "storage:write",
+            "storage:delete",
+            "storage:admin",
+            "storage:finalize",
+            "uploads:delegate",
+        }
     ),
-    "element": frozenset({"revocations:read"}),
+    "element": frozenset({"revocations:read", "audit:write"}),
     "ingester": frozenset(
-        {"storage:read", "storage:write", "uploads:delegate", "index:write", "files:read", "revocations:read"}
+        {
+            "storage:read",
+            "storage:write",
+            "uploads:delegate",
+            "index:write",
+            "files:read",
+            "revocations:read",
+            "audit:write",
+        }
     ),
-    "query": frozenset({"storage:read", "revocations:read"}),
+    "query": frozenset({"storage:read", "revocations:read", "audit:write"}),
 }
 """What the service account of each of our own roles needs, and nothing more."""
 

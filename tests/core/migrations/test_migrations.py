@@ -23,6 +23,9 @@ from artstore.core import migrations
 TABLES: Final = {
     "account_usage",
     "alembic_version",
+    "audit_checkpoints",
+    "audit_head",
+    "audit_log",
     "elements",
     "file_attributes",
     "file_sidecars",

@@ -27,7 +27,13 @@ from tests.services.admin.harness import (
 )
 
 SYSTEM: Final = {"administrator", "admin", "element", "ingester", "query"}
-SECRETS: Final = {"master-key", "secret-pepper", *(f"client-{name}" for name in SYSTEM)}
+SECRETS: Final = {
+    "audit-key",
+    "audit-signing-key",
+    "master-key",
+    "secret-pepper",
+    *(f"client-{name}" for name in SYSTEM),
+}
 
 
 async def accounts(admin: AdminClient) -> dict[str, dict[str, Any]]:

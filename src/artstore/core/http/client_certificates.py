@@ -11,6 +11,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
 
+from artstore.core.audit.notes import note
 from artstore.core.http.addresses import client_address
 from artstore.core.http.operations import Endpoint
 from artstore.core.keys import CLIENT_CERTIFICATE, CLIENT_NAME_RULES, TLS
@@ -140,12 +141,16 @@ def _decide(rule: ClientNameRule, certificate: ClientCertificate | None, request
         "path": request.path,
         "client": client_address(request),
     }
+    shown = ", ".join(sorted(names)) or "none"
     if not names.isdisjoint(rule.names):
+        note(certificate="allowed", certificate_names=shown)
         _log.debug("client_certificate_allowed", **facts)
         return
     if rule.mode == "warn":
+        note(certificate="tolerated", certificate_names=shown)
         _log.warning("client_certificate_tolerated", **facts)
         return
+    note(certificate="refused", certificate_names=shown)
     _log.warning("client_certificate_refused", **facts)
     raise ForbiddenError(
         "this needs a client certificate with another name than the one that was shown, if any"

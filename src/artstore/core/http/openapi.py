@@ -73,9 +73,7 @@ class _Schemas:
 def _operation(endpoint: Endpoint, schemas: _Schemas) -> dict[str, Any]:
     operation = endpoint.operation
     document: dict[str, Any] = {
-        "operationId": getattr(operation.handler, "__name__", operation.path)
-        + "_"
-        + operation.method.lower(),
+        "operationId": f"{operation.name}_{operation.method.lower()}",
         "summary": endpoint.summary,
         "parameters": [*_parameters(endpoint), *_headers(operation.request_headers)],
         "responses": _responses(endpoint, schemas),

@@ -17,6 +17,7 @@ Handler = Callable[..., Awaitable[BaseModel | web.StreamResponse | None]]
 M = TypeVar("M", bound=BaseModel)
 
 JSON: Final = "application/json"
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_JSON_SIZE: Final = web.AppKey("max_json_size", int)
 STALL_TIMEOUT: Final = web.AppKey("stall_timeout", float)
 
@@ -48,6 +49,7 @@ class Operation:
         request_headers: Request headers it honours, with a description each.
         allowed_as: What it is in the table of modes: in a mode without it, it is answered with 409.
         streams_body: The handler asks for the body when it wants it (:mod:`artstore.core.http.bodies`).
+        is_safe: It changes nothing worth a record of its own in the audit trail, be its method what it may.
     """
 
     method: str
@@ -64,6 +66,22 @@ class Operation:
     request_headers: Mapping[str, str] = field(default_factory=dict[str, str])
     allowed_as: ModeOperation | None = None
     streams_body: bool = False
+    is_safe: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the audit trail and OpenAPI call it."""
+        return str(getattr(self.handler, "__name__", self.path))
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it may change something (RFC 9110 section 9.2.1, unless it says otherwise)."""
+        return self.method not in SAFE_METHODS and not self.is_safe
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether its requests are decided about, or change something."""
+        return self.is_change or self.takes_credentials or not self.public
 
     @property
     def takes_credentials(self) -> bool:

@@ -107,10 +107,19 @@ class RemoteError(ArtStoreError):
         return self.problem.type.removeprefix(TYPE_PREFIX)
 
 
+def status_of(error: Exception) -> int:
+    """The status that ``error`` is answered with."""
+    if isinstance(error, RemoteError):
+        return error.problem.status
+    if isinstance(error, web.HTTPException):
+        return error.status
+    kind = PROBLEM_TYPES.get(type(error)) if isinstance(error, ArtStoreError) else None
+    return HTTPStatus.INTERNAL_SERVER_ERROR if kind is None else kind.status
+
+
 def is_server_error(error: ArtStoreError) -> bool:
     """Whether it is not the client who has to change something: it is answered with a 5xx."""
-    status = error.problem.status if isinstance(error, RemoteError) else PROBLEM_TYPES[type(error)].status
-    return status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def problem_response(error: ArtStoreError, *, request_id: str) -> web.Response:

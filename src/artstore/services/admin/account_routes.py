@@ -6,6 +6,7 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel
 
+from artstore.core.audit.notes import note
 from artstore.core.http.operations import JSON, Answer, Operation, json_response
 from artstore.core.keys import PRINCIPAL
 from artstore.core.spec import AlreadyExistsError, NotFoundError, UnsupportedError
@@ -34,6 +35,7 @@ class AccountPath(BaseModel):
 async def create_service_account(request: web.Request, body: NewServiceAccount) -> web.Response:
     """Make a service account. Its secret is shown this once."""
     account = await request.app[ADMIN].accounts.create(body, held_scopes=request[PRINCIPAL].scopes)
+    note(account_id=str(account.id), client_id=account.client_id)
     return json_response(account, status=201, headers=NO_STORE)
 
 

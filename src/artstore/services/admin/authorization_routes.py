@@ -157,6 +157,7 @@ AUTHORIZATION_OPERATIONS: Final = (
         INTROSPECTION_PATH,
         introspect_token,
         public=True,
+        is_safe=True,
         streams_body=True,
         request_content={FORM: TokenQuery, JSON: TokenQuery},
         request_headers=_BASIC,

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from hmac import compare_digest
 from typing import Final
 
+from artstore.core.audit.notes import note
+from artstore.core.audit.record import Actor
 from artstore.core.logging import get_logger
 from artstore.core.stores.accounts import AccountsStore, ServiceAccount
 from artstore.services.admin.account_usage import UsageRecorder
@@ -45,8 +47,11 @@ class ClientAuthenticator:
             raise _refused()
         refusal = _refusal(account, self._secrets.digest(proof.client_secret), datetime.now(UTC))
         is_known = account.client_id == asked
+        actor = Actor(subject=asked, client_id=asked, kind="service_account")  # made for strangers, too
         if refusal is None and is_known:
+            note(actor=actor)
             return account
+        note(actor=actor if is_known else None, reason=refusal)
         self._usage.refused(account.id if is_known else _NOBODY)
         # The id of an unknown client may be a secret that was put into the wrong field.
         _log.info("client_refused", reason=refusal, client_id=asked if is_known else "unknown")

@@ -11,7 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from artstore.core import migrations
 from artstore.core.app import Resource
+from artstore.core.audit.shipping import shipping
 from artstore.core.keys import (
+    AUDIT,
     CACHE,
     CLIENT,
     DATABASE,
@@ -25,8 +27,9 @@ from artstore.core.keys import (
 )
 from artstore.core.spec import ConfigurationError
 from artstore.core.stores.leases import LeasesStore
+from artstore.services.admin.audit import Audit, make_audit
 from artstore.services.admin.components import Components, make_components
-from artstore.services.admin.keys import ADMIN
+from artstore.services.admin.keys import ADMIN, AUDIT_LOG
 from artstore.services.admin.leased_job import LeasedJob
 
 
@@ -71,6 +74,27 @@ async def open_components(app: web.Application) -> AsyncGenerator[Components, No
 
 
 @asynccontextmanager
+async def open_audit(app: web.Application) -> AsyncGenerator[Audit, None]:
+    """Keep the audit log: put into it what this process spools, to the end of its last request."""
+    trail = app.get(AUDIT)
+    audit = await make_audit(
+        app[SETTINGS].audit,
+        secrets=app[SECRETS],
+        database=app[DATABASE],
+        client=app[CLIENT],
+        metrics=app[METRICS],
+        own_spool=None if trail is None else trail.spool,
+    )
+    app[HEALTH].add("audit-checkpoints", audit.keeper.check, required=False)
+    if trail is None:
+        yield audit
+        return
+    async with shipping(trail, audit.log.take) as shipper:
+        app[HEALTH].add("audit", shipper.check, required=False)
+        yield audit
+
+
+@asynccontextmanager
 async def run_jobs(app: web.Application) -> AsyncGenerator[None, None]:
     """Do the background jobs, or be ready to, until the server stops."""
     components, leases = app[ADMIN], LeasesStore(app[DATABASE])
@@ -80,6 +104,7 @@ async def run_jobs(app: web.Application) -> AsyncGenerator[None, None]:
         LeasedJob("finalizer", components.finalizer.run, leases=leases, held=held).run,
         LeasedJob("key-rotation", components.key_rotation.run, leases=leases, held=held).run,
         LeasedJob("element-watch", components.element_watch.run, leases=leases, held=held).run,
+        LeasedJob("audit-keeper", app[AUDIT_LOG].keeper.run, leases=leases, held=held).run,
         components.account_census.run,
         components.account_usage.run,
         components.revocations.run,
@@ -105,4 +130,9 @@ async def run_jobs(app: web.Application) -> AsyncGenerator[None, None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-RESOURCES: Final = (Resource(None, migrate), Resource(ADMIN, open_components), Resource(None, run_jobs))
+RESOURCES: Final = (
+    Resource(None, migrate),
+    Resource(AUDIT_LOG, open_audit),
+    Resource(ADMIN, open_components),
+    Resource(None, run_jobs),
+)

@@ -4,6 +4,7 @@ from typing import Final
 
 from artstore.core.app import Role
 from artstore.services.admin.account_routes import ACCOUNT_OPERATIONS
+from artstore.services.admin.audit_routes import AUDIT_OPERATIONS
 from artstore.services.admin.authorization_routes import AUTHORIZATION_OPERATIONS
 from artstore.services.admin.finalization_routes import FINALIZATION_OPERATIONS
 from artstore.services.admin.hold_routes import HOLD_OPERATIONS
@@ -23,6 +24,7 @@ ROLE: Final = Role(
         *MODE_OPERATIONS,
         *HOLD_OPERATIONS,
         *FINALIZATION_OPERATIONS,
+        *AUDIT_OPERATIONS,
     ),
     resources=RESOURCES,
 )

@@ -6,6 +6,7 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel
 
+from artstore.core.audit.notes import note
 from artstore.core.exchange import Element, ElementPage, Endpoints, Registration
 from artstore.core.http.operations import Operation
 from artstore.core.keys import SETTINGS
@@ -48,7 +49,9 @@ async def get_endpoints(request: web.Request) -> Endpoints:
 
 async def register_element(request: web.Request, body: NewElement) -> Element:
     """Register the storage element at a URL. Again: note what it says now, and that it has moved."""
-    return await request.app[ADMIN].elements.register(body.url)
+    element = await request.app[ADMIN].elements.register(body.url)
+    note(element_id=element.element_id, url=element.url)
+    return element
 
 
 async def list_elements(request: web.Request, query: ElementQuery) -> ElementPage:

@@ -136,7 +136,7 @@ _DOWNLOAD: Final = Operation(
 _SEARCH_PROBLEMS: Final = (InvalidRequestError, UnavailableError, UnsupportedError)
 
 OPERATIONS: Final = (
-    Operation("POST", "/api/v1/search", search, scope="files:read", problems=_SEARCH_PROBLEMS),
+    Operation("POST", "/api/v1/search", search, scope="files:read", problems=_SEARCH_PROBLEMS, is_safe=True),
     Operation("GET", "/api/v1/search", search_by_url, scope="files:read", problems=_SEARCH_PROBLEMS),
     Operation(
         "GET",

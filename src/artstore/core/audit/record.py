@@ -1,0 +1,100 @@
+"""What one record of the audit trail says, and its canonical form."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+
+from artstore.core.spec import Principal, PrincipalKind
+
+Kind = Literal["authentication", "authorization", "sensitive_operation", "system_event"]
+Outcome = Literal["allowed", "denied", "succeeded", "failed"]
+
+MAX_TEXT: Final = 512
+"""Characters: whatever a client sends, a record stays small."""
+MAX_DETAILS: Final = 16
+
+BROKEN_OFF: Final = "audit_log_broken_off"
+"""Event of a log whose end is not sealed, or was further on before."""
+PRUNED: Final = "audit_log_pruned"
+"""Event of records that were removed after their time, behind a checkpoint."""
+
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
+
+
+def _time_text(moment: datetime) -> str:
+    """One spelling of each moment, whoever reads and writes it again."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+Moment = Annotated[datetime, PlainSerializer(_time_text, return_type=str)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Actor(_Part):
+    """Who sent a request, as the access token or the client's own credentials prove."""
+
+    subject: Text
+    client_id: Text
+    kind: PrincipalKind
+
+    @classmethod
+    def of(cls, principal: Principal) -> Self:
+        return cls(
+            subject=bounded(principal.subject),
+            client_id=bounded(principal.client_id),
+            kind=principal.kind,
+        )
+
+
+class Happening(_Part):
+    """What happened. Without ``actor`` nobody had proven who they are; a system event has none.
+
+    ``resource`` is the path as it was sent, percent-encoded and without its query; ``route`` the template
+    that it matches. ``times`` is more than 1 in a record that stands for repetitions of an earlier one.
+    """
+
+    occurred_at: Moment
+    kind: Kind
+    event: Annotated[Text, Field(description="The operation, as OpenAPI names it, or the system event.")]
+    outcome: Outcome
+    role: Text
+    actor: Actor | None = None
+    client_address: Text | None = None
+    request_id: Text | None = None
+    method: Text | None = None
+    route: Text | None = None
+    resource: Text | None = None
+    status: Annotated[int | None, Field(ge=100, le=599, description="Status of the HTTP answer.")] = None
+    reason: Text | None = None
+    times: Annotated[int, Field(ge=1, description="For how many equal requests it stands.")] = 1
+    detail: Annotated[dict[Text, Text | int] | None, Field(max_length=MAX_DETAILS)] = None
+
+
+class AuditRecord(Happening):
+    """What happened, with the process that noted it and the place it has among all that this one noted.
+
+    ``reported_by`` is the service account that handed it to admin, as admin saw it.
+    """
+
+    source: Text
+    sequence: Annotated[int, Field(ge=1)]
+    reported_by: Text | None = None
+
+    def canonical(self) -> bytes:
+        """The JSON that is sealed: for texts and integers it is RFC 8785, as a test proves."""
+        return canonical(self.model_dump(mode="json", exclude_none=True))
+
+
+def canonical(document: dict[str, object]) -> bytes:
+    """RFC 8785 for ASCII names and values that are texts, integers, lists or objects of such."""
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+
+
+def bounded(text: str) -> str:
+    """At most :data:`MAX_TEXT` characters, none of which UTF-8 lacks."""
+    return text[:MAX_TEXT].encode(errors="replace").decode()

@@ -1,0 +1,240 @@
+"""The durable spool: every record is on this process's disk before anybody relies on it."""
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from artstore.core.audit.record import AuditRecord, Happening
+from artstore.core.audit.spool_files import Adopted, Batch, Place, SpoolFiles
+from artstore.core.logging import get_logger
+from artstore.core.spec import ConfigurationError, UnavailableError
+
+T = TypeVar("T")
+
+LINGER: Final = 0.2
+"""Seconds that records nobody waits for may be in memory, so that many share one sync."""
+
+RETRY_INTERVAL: Final = 1.0
+"""Seconds after which writing is tried again when the disk failed."""
+
+MAX_IN_MEMORY: Final = 20_000
+"""Records, while the disk fails."""
+
+_BATCH_SIZE: Final = 128 * 1024
+_log: Final = get_logger("audit")
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Records that were written together, when, and how many there were in all with them."""
+
+    total: int
+    at: float
+
+
+class Spool:
+    """Appends records, many with one sync, and gives them out in order until they are acknowledged."""
+
+    def __init__(self, files: SpoolFiles, *, source: str, limit: int, adopted: Adopted) -> None:
+        self.source: Final = source
+        self._files = files
+        self._limit = limit
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit-spool")
+        self._pending: list[bytes] = []
+        self._synced = _nobody_waits()
+        self._sequence = 0
+        self._total = self._shipped = 0
+        self._bytes = adopted.size
+        self._end: Place | None = None
+        self._start = Place()
+        self._groups: deque[_Group] = deque()
+        self._wake = asyncio.Event()
+        self._written = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._progress = asyncio.Condition()
+        self._is_waking = False
+        self._failure: str | None = None
+        if adopted.lines:
+            self._total = adopted.lines
+            self._groups.append(_Group(adopted.lines, time.monotonic()))
+            self._written.set()
+
+    @property
+    def depth(self) -> int:
+        """Records that are not shipped yet."""
+        return self._total - self._shipped
+
+    def oldest_age(self) -> float:
+        """Seconds for which the oldest of them has waited."""
+        return time.monotonic() - self._groups[0].at if self._groups else 0.0
+
+    def require_room(self) -> None:
+        """Refuse what must leave a record while none can be kept.
+
+        Raises:
+            UnavailableError: the spool is full, or its disk fails.
+        """
+        if self._failure is not None:
+            raise UnavailableError("the audit trail cannot be written: nothing may be changed now")
+        if self._bytes >= self._limit:
+            raise UnavailableError(
+                "the audit spool is full, since admin takes no records: change nothing now"
+            )
+
+    @property
+    def has_room(self) -> bool:
+        return self._failure is None and self._bytes < self._limit
+
+    def append(self, happening: Happening, *, is_awaited: bool) -> asyncio.Future[None] | None:
+        """Add a record; a future of its being on stable storage, ``None`` when there is no room for it.
+
+        What is awaited is synced at once, together with all else that is there, and finds room always:
+        what it tells of has been done.
+        """
+        if not is_awaited and (not self.has_room or len(self._pending) >= MAX_IN_MEMORY):
+            return None
+        self._sequence += 1
+        self._total += 1
+        record = AuditRecord(**dict(happening), source=self.source, sequence=self._sequence)
+        line = record.canonical()
+        self._pending.append(line)
+        self._bytes += len(line) + 1
+        self._groups.append(_Group(self._total, time.monotonic()))
+        if is_awaited:
+            self._wake.set()
+        elif not self._is_waking:
+            self._is_waking = True
+            asyncio.get_running_loop().call_later(LINGER, self._wake.set)
+        return self._synced
+
+    async def next_batch(self) -> Batch:
+        """The oldest records, once there are any on the disk."""
+        while True:
+            await self._written.wait()
+            self._written.clear()
+            batch = await self._in_thread(
+                lambda: self._files.read(self._start, limit=_BATCH_SIZE, end=self._end)
+            )
+            if batch.lines:
+                self._written.set()
+                return batch
+
+    async def acknowledge(self, batch: Batch) -> None:
+        """``batch`` is in the log: it need not be kept here."""
+        self._start = batch.end
+        self._shipped += len(batch.lines)
+        while self._groups and self._groups[0].total <= self._shipped:
+            self._groups.popleft()
+        self._bytes -= sum(len(line) + 1 for line in batch.lines)
+        await self._in_thread(lambda: self._files.discard(batch.end))
+        async with self._progress:
+            self._progress.notify_all()
+
+    async def linger(self, seconds: float) -> None:
+        """Wait for more, unless somebody waits for what is there."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+        except TimeoutError:
+            return
+
+    async def shipped(self) -> None:
+        """Wait until all that has been appended so far is acknowledged."""
+        target = self._total
+        self._hurry.set()
+        self._wake.set()
+        async with self._progress:
+            await self._progress.wait_for(lambda: self._shipped >= target)
+        self._hurry.clear()
+
+    async def write(self) -> None:
+        """Put on the disk what is appended, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._is_waking = False
+            await self._write_pending()
+            if self._failure is not None:
+                await asyncio.sleep(RETRY_INTERVAL)
+                self._wake.set()
+
+    async def close(self) -> None:
+        """Write what is left, and let go of the directory."""
+        await self._write_pending()
+        await self._in_thread(self._files.close)
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def _write_pending(self) -> None:
+        lines, self._pending = self._pending, []
+        synced, self._synced = self._synced, _nobody_waits()
+        if not lines:
+            synced.set_result(None)
+            return
+        try:
+            self._end = await self._in_thread(lambda: self._files.append(lines))
+        except OSError as error:
+            self._pending[:0] = lines
+            self._note_failure(error.strerror or str(error))
+            synced.set_exception(
+                UnavailableError("it may have been done, but the audit trail could not be written")
+            )
+        else:
+            self._failure = None
+            synced.set_result(None)
+            self._written.set()
+
+    def _note_failure(self, reason: str) -> None:
+        if self._failure != reason:
+            _log.error("audit_spool_failed", directory=str(self._files.directory), reason=reason)
+        self._failure = reason
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+@asynccontextmanager
+async def open_spool(directory: Path, *, role: str, limit: int) -> AsyncGenerator[Spool, None]:
+    """A spool of this process's own below ``directory``, with what processes of the past have left there.
+
+    Raises:
+        ConfigurationError: it cannot be written there.
+    """
+    source = f"{role}-{secrets.token_hex(8)}"
+    try:
+        files, adopted = await asyncio.to_thread(_prepare, directory, role, source)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the audit spool {directory} cannot be used: {error.strerror}; see `spool` in [audit]"
+        ) from error
+    spool = Spool(files, source=source, limit=limit, adopted=adopted)
+    writing = asyncio.create_task(spool.write())
+    try:
+        yield spool
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        await spool.close()
+
+
+def _prepare(directory: Path, role: str, source: str) -> tuple[SpoolFiles, Adopted]:
+    """One process at a time, so that none takes the new directory of another for one of the past."""
+    with SpoolFiles(directory).waiting_for_it():
+        files = SpoolFiles(directory / source)
+        files.take()
+        others = sorted(path for path in directory.glob(f"{role}-*") if path.name != source)
+        adopted = [files.adopt(other) for other in others]
+        return files, Adopted(sum(each.lines for each in adopted), sum(each.size for each in adopted))
+
+
+def _nobody_waits() -> asyncio.Future[None]:
+    """Of many that wait for one sync perhaps none is left: a failure is no surprise then."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future

@@ -1,0 +1,112 @@
+"""Audits every request that is decided about or changes something: once, with its actor and its outcome."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from artstore.core.audit.notes import Notes, taking_notes
+from artstore.core.audit.record import Actor, Happening, Kind, Outcome, bounded
+from artstore.core.audit.trail import AuditTrail
+from artstore.core.http.addresses import client_address
+from artstore.core.http.middlewares import CLIENT_CLOSED_REQUEST, Handler
+from artstore.core.http.operations import Operation
+from artstore.core.http.problems import status_of
+from artstore.core.keys import AUDIT, ENDPOINTS, PRINCIPAL, REQUEST_ID
+from artstore.core.spec import ArtStoreError, ForbiddenError
+
+_REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+@web.middleware
+async def audit(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Record what is decided of a request, and what it changed; a change is answered once that is on disk.
+
+    Nothing is changed while no record could be kept. What is for everybody and changes nothing, such as the
+    health, leaves a record only when it is refused.
+    """
+    trail = request.app.get(AUDIT)
+    endpoint = request.app[ENDPOINTS].get(request.match_info.route)
+    if trail is None or endpoint is None:
+        return await handler(request)
+    if endpoint.operation.is_change:
+        trail.spool.require_room()
+    with taking_notes() as notes:
+        return await _audited(request, handler, trail, endpoint.operation, notes)
+
+
+async def _audited(
+    request: web.Request, handler: Handler, trail: AuditTrail, operation: Operation, notes: Notes
+) -> web.StreamResponse:
+    response, failure = None, None
+    try:
+        response = await handler(request)
+        status = response.status
+    except Exception as error:
+        failure, status = error, status_of(error)
+    except BaseException:  # cancelled: there is nobody to wait for
+        if operation.is_audited:
+            trail.add_soon(_happening(request, trail, operation, notes, CLIENT_CLOSED_REQUEST, None))
+        raise
+    if operation.is_audited or status in _REFUSED:
+        await _record(trail, _happening(request, trail, operation, notes, status, failure))
+    if response is None:
+        assert failure is not None, "a handler answers or raises"
+        raise failure
+    return response
+
+
+async def _record(trail: AuditTrail, happening: Happening) -> None:
+    if happening.outcome in ("allowed", "denied"):
+        trail.add_decision(happening)
+    else:
+        await trail.add(happening)
+
+
+def _happening(
+    request: web.Request,
+    trail: AuditTrail,
+    operation: Operation,
+    notes: Notes,
+    status: int,
+    failure: Exception | None,
+) -> Happening:
+    principal = request.get(PRINCIPAL)
+    kind, outcome = _judged(operation, status)
+    return Happening(
+        occurred_at=datetime.now(UTC),
+        kind=kind,
+        event=operation.name,
+        outcome=outcome,
+        role=trail.role,
+        actor=Actor.of(principal) if principal is not None else notes.actor,
+        client_address=bounded(client_address(request)),
+        request_id=request[REQUEST_ID],
+        method=operation.method,
+        route=operation.path,
+        # As it was sent: decoded, it could have line ends and whatever else confuses a reader.
+        resource=bounded(request.rel_url.raw_path),
+        status=status,
+        reason=notes.reason or _reason(failure),
+        detail=dict(notes.detail) or None,
+    )
+
+
+def _judged(operation: Operation, status: int) -> tuple[Kind, Outcome]:
+    is_well = status < HTTPStatus.BAD_REQUEST
+    if operation.takes_credentials and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        good: Outcome = "succeeded" if operation.is_change else "allowed"
+        return "authentication", good if is_well else "denied"
+    if status in _REFUSED:
+        return "authentication" if status == HTTPStatus.UNAUTHORIZED else "authorization", "denied"
+    if not operation.is_change:
+        return "authorization", "allowed"
+    return "sensitive_operation", "succeeded" if is_well else "failed"
+
+
+def _reason(failure: Exception | None) -> str | None:
+    """Our own words for it; the detail of an error may have a client's."""
+    if isinstance(failure, ForbiddenError) and failure.scope:
+        return f"lacks the scope {failure.scope}"
+    return failure.code if isinstance(failure, ArtStoreError) else None
