@@ -12,8 +12,9 @@ from docs.generator.markdown import codes, table
 INTRODUCTION: Final = """\
 What each role serves. Its OpenAPI 3.1 document, `GET /api/v1/openapi.json`, has the fields of requests and
 answers. Every operation answers errors as [problem documents](errors.md); `X-Request-ID` is accepted, echoed
-and logged. A token comes from `POST /api/v1/auth/token` and is sent as `Authorization: Bearer`;
-[scopes](scopes.md) say what it permits."""
+and logged; `Artstore-Deadline`, the seconds for which the client waits, limits what a role waits for others.
+A token comes from `POST /api/v1/auth/token` and is sent as `Authorization: Bearer`; [scopes](scopes.md) say
+what it permits."""
 
 
 def page() -> Iterator[str]:

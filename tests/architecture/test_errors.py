@@ -1,5 +1,6 @@
 """Every domain error has a status, a code of its own and a place in the documented tree."""
 
+from artstore.core.client.errors import AuthenticationError
 from artstore.core.http.problems import PROBLEM_TYPES, RemoteError
 from artstore.core.spec import ArtStoreError, errors
 
@@ -28,7 +29,13 @@ def test_the_tree_in_the_docstring_names_every_error_with_its_code() -> None:
         assert error is ArtStoreError or error.code in tree
 
 
-def test_no_error_exists_outside_the_tree_but_the_one_that_carries_a_remote_problem() -> None:
-    others = {error for error in _all_errors() if error.__module__ != errors.__name__}
+def test_what_is_outside_the_tree_carries_a_remote_problem_or_refines_an_error_of_it() -> None:
+    others = {error for error in _all_errors() if error.__module__.startswith("artstore.core")} - {
+        *PROBLEM_TYPES,
+        RemoteError,
+    }
 
-    assert {error for error in others if error.__module__.startswith("artstore.core")} == {RemoteError}
+    assert others == set(AuthenticationError.__subclasses__())
+    for error in others:
+        assert error.__base__ in set(PROBLEM_TYPES) - {ArtStoreError}
+        assert "code" not in vars(error)

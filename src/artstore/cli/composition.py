@@ -125,6 +125,7 @@ def _client(role: RoleName, settings: Settings) -> Open:
             token_url=f"{settings.url('admin')}/api/v1/auth/token",
             credentials=lambda: role_credentials(role, app[SECRETS]),
             tls=app[TLS],
+            registry=app[METRICS].registry,
         )
 
     return opened

@@ -3,9 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from random import uniform
 from typing import Final, TypeVar
 
 from aiohttp import (
+    ClientConnectionError,
     ClientError,
     ClientResponse,
     ClientSession,
@@ -13,10 +16,14 @@ from aiohttp import (
     TCPConnector,
     TraceConfig,
 )
+from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, ValidationError
 from structlog.contextvars import get_contextvars
 
 from artstore import __version__
+from artstore.core.client.deadlines import deadline_headers, time_left
+from artstore.core.client.metrics import ClientMetrics
+from artstore.core.client.targets import Targets
 from artstore.core.client.tokens import GetCredentials, TokenSource, failure_of
 from artstore.core.http.problems import remote_error
 from artstore.core.spec import UnavailableError, UpstreamError
@@ -27,14 +34,47 @@ M = TypeVar("M", bound=BaseModel)
 CONNECT_TIMEOUT: Final = 5.0
 DEFAULT_DEADLINE: Final = 15.0
 READ_BUFFER: Final = 256 * 1024
+IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+ATTEMPTS: Final = 3
+"""For one idempotent call. In each, aiohttp itself repeats at once, once, what a peer broke off."""
+BACK_OFF: Final = 0.05
+"""Seconds before the first repetition, at most; before the next, twice as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request, before it is known with which token it is sent."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    data: bytes | AsyncIterable[bytes] | None
+    stall_timeout: float | None
+
+    @property
+    def is_stream(self) -> bool:
+        return not (self.data is None or isinstance(self.data, bytes))
+
+    @property
+    def is_idempotent(self) -> bool:
+        return self.method in IDEMPOTENT and not self.is_stream
 
 
 class RoleClient:
     """Calls other roles as one service account."""
 
-    def __init__(self, session: ClientSession, tokens: TokenSource, *, is_role: bool = True) -> None:
+    def __init__(
+        self,
+        session: ClientSession,
+        tokens: TokenSource,
+        metrics: ClientMetrics,
+        *,
+        is_role: bool = True,
+    ) -> None:
         self._session = session
         self._tokens = tokens
+        self._metrics = metrics
+        self._targets = Targets(metrics.left_alone)
         self._is_role = is_role
 
     @asynccontextmanager
@@ -52,24 +92,28 @@ class RoleClient:
     ) -> AsyncGenerator[ClientResponse, None]:
         """Send one request; the answer's body is read inside the context.
 
-        A 401 is answered with a fresh token, once, unless ``data`` is a stream, which cannot be sent
-        twice. ``deadline`` is in seconds for everything up to the answer's headers; ``None`` for
-        streams, whose senders watch for stalls themselves. ``stall_timeout`` is in seconds that may
-        pass without a byte of the answer while there is room for one.
+        A 401 is answered with a fresh token, once, and what is idempotent is sent again when the
+        connection breaks, unless ``data`` is a stream, which cannot be sent twice. Who does not answer
+        is left alone for a moment.
+
+        ``deadline`` is in seconds for everything up to the answer's headers; ``None`` for streams, whose
+        senders watch for stalls themselves. ``stall_timeout`` is in seconds that may pass without a byte of
+        the answer while there is room for one.
 
         Raises:
-            UnavailableError: no connection, or no answer before the deadline.
+            UnavailableError: no connection, no answer before the deadline, or nobody waits for it any more.
+            AuthenticationError: we get no token.
             RemoteError: a 4xx or 507 problem about this request, unless in ``accept_statuses``.
             UpstreamError: the other role failed, refuses our credentials or speaks no HTTP we know.
         """
         if json is not None:
             data = json.model_dump_json(exclude_none=True).encode()
             headers = {**(headers or {}), "Content-Type": "application/json"}
-        can_repeat = data is None or isinstance(data, bytes)
-        response = await self._send(method, url, deadline, stall_timeout, headers, data)
-        if response.status == 401 and can_repeat:
+        call = _Call(method, url, headers or {}, data, stall_timeout)
+        response = await self._send(call, deadline)
+        if response.status == 401 and not call.is_stream:
             response.release()
-            response = await self._send(method, url, deadline, stall_timeout, headers, data)
+            response = await self._send(call, deadline)
         try:
             if response.status >= 400 and response.status not in accept_statuses:
                 raise remote_error(
@@ -91,36 +135,49 @@ class RoleClient:
         return await self._read("POST", url, deadline, json=body)
 
     async def _read(self, method: str, url: str, deadline: float | None, *, json: BaseModel | None) -> bytes:
+        left = time_left(deadline)
         try:
             async with (
-                asyncio.timeout(deadline),
-                self.request(method, url, deadline=None, json=json) as response,
+                asyncio.timeout(left),
+                self.request(
+                    method, url, deadline=None, headers=deadline_headers(left), json=json
+                ) as response,
             ):
                 return await response.read()
         except TimeoutError:
             raise UnavailableError(f"another role did not answer within {deadline} seconds") from None
 
-    async def _send(
-        self,
-        method: str,
-        url: str,
-        deadline: float | None,
-        stall_timeout: float | None,
-        headers: Mapping[str, str] | None,
-        data: bytes | AsyncIterable[bytes] | None,
-    ) -> ClientResponse:
+    async def _send(self, call: _Call, deadline: float | None) -> ClientResponse:
+        """Send until there is an answer, or nothing more to try. Callers wait no longer than asked."""
+        left = time_left(deadline)
+        headers = {**deadline_headers(left), **call.headers}
+        with self._targets.called(call.url, is_stream=call.is_stream):
+            try:
+                async with asyncio.timeout(left):
+                    return await self._send_again(replace(call, headers=headers))
+            except (ClientError, TimeoutError, OSError) as error:
+                raise UnavailableError(f"another role cannot be reached ({failure_of(error)})") from error
+
+    async def _send_again(self, call: _Call) -> ClientResponse:
+        """Repeat what can be repeated without harm if the connection breaks (RFC 9110 section 9.2.2)."""
+        for attempt in range(ATTEMPTS - 1 if call.is_idempotent else 0):
+            try:
+                return await self._send_once(call)
+            except (ClientConnectionError, OSError):
+                self._metrics.retries.inc()
+                # Full jitter: those whom one failure hit together do not come back together.
+                await asyncio.sleep(uniform(0, BACK_OFF * 2**attempt))  # noqa: S311 - guards nothing
+        return await self._send_once(call)
+
+    async def _send_once(self, call: _Call) -> ClientResponse:
         token = await self._tokens.get()
-        sent = {**(headers or {}), "Authorization": f"Bearer {token}"}
+        sent = {**call.headers, "Authorization": f"Bearer {token}"}
         if (request_id := get_contextvars().get("request_id")) is not None:
             sent["X-Request-ID"] = request_id
-        timeout = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=stall_timeout)
-        try:
-            async with asyncio.timeout(deadline):
-                response = await self._session.request(
-                    method, url, headers=sent, data=data, timeout=timeout, allow_redirects=False
-                )
-        except (ClientError, TimeoutError, OSError) as error:
-            raise UnavailableError(f"another role cannot be reached ({failure_of(error)})") from error
+        timeout = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=call.stall_timeout)
+        response = await self._session.request(
+            call.method, call.url, headers=sent, data=call.data, timeout=timeout, allow_redirects=False
+        )
         if response.status == 401:
             self._tokens.forget(token)
         return response
@@ -128,13 +185,20 @@ class RoleClient:
 
 @asynccontextmanager
 async def open_role_client(
-    *, token_url: str, credentials: GetCredentials, is_role: bool = True, tls: TlsEndpoint | None = None
+    *,
+    token_url: str,
+    credentials: GetCredentials,
+    registry: CollectorRegistry | None = None,
+    is_role: bool = True,
+    tls: TlsEndpoint | None = None,
 ) -> AsyncGenerator[RoleClient, None]:
     """Hold a pooled client open. Does no I/O before the first call.
 
     Who is no role but a person (``is_role=False``) is told what they may not do. Without ``tls``, an
-    ``https`` URL is trusted by the system's authorities.
+    ``https`` URL is trusted by the system's authorities. What is measured is registered in ``registry``;
+    without one, nobody looks at it.
     """
+    metrics = ClientMetrics(registry or CollectorRegistry(), token_url=token_url)
     connector = TCPConnector(limit=0, keepalive_timeout=30, ssl=True if tls is None else tls.client)
     async with ClientSession(
         connector=connector,
@@ -143,11 +207,23 @@ async def open_role_client(
         headers={"User-Agent": f"artstore/{__version__}"},
         trace_configs=[] if tls is None or not tls.settings.enabled else [_counting_reuse(tls)],
     ) as session:
-        tokens = TokenSource(session, token_url=token_url, credentials=credentials)
+        tokens = TokenSource(session, token_url=token_url, credentials=credentials, metrics=metrics.tokens)
         try:
-            yield RoleClient(session, tokens, is_role=is_role)
+            yield RoleClient(session, tokens, metrics, is_role=is_role)
         finally:
             await tokens.close()
+
+
+def parse(model: type[M], body: bytes) -> M:
+    """Another role's answer as ``model``.
+
+    Raises:
+        UpstreamError: it is something else.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError:
+        raise UpstreamError(f"another role answered something that is not a {model.__name__}") from None
 
 
 def _counting_reuse(tls: TlsEndpoint) -> TraceConfig:

@@ -5,30 +5,49 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Final
 
 from aiohttp import (
     ClientConnectorCertificateError,
     ClientError,
+    ClientResponse,
     ClientSession,
     ClientTimeout,
     encode_basic_auth,
 )
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from artstore.core.spec import UnavailableError, UpstreamError
+from artstore.core.client.breaker import Breaker
+from artstore.core.client.errors import (
+    AuthenticationError,
+    IssuerAnswerError,
+    IssuerRefusedError,
+    IssuerUnreachableError,
+)
+from artstore.core.client.token_metrics import TokenMetrics, TokenState, Trigger
+from artstore.core.http.problems import retry_after
 
 # Of the lifetime, kept as a margin before expiry, but at most five minutes (design: security.md).
 _MARGIN_FRACTION: Final = 0.2
 _MARGIN_LIMIT: Final = 300.0
 _TIMEOUT: Final = ClientTimeout(total=10)
+MAX_ANSWER_SIZE: Final = 64 * 1024
+"""Bytes of a token endpoint's answer."""
+TRIALS: Final = 5
+"""Failures in a row after which the token endpoint is left alone for a while."""
+PAUSE: Final = 1.0
+"""Seconds."""
 
 
 class TokenAnswer(BaseModel):
     """What the token endpoint answers (RFC 6749 section 5.1)."""
 
-    access_token: str = field(repr=False)
-    expires_in: float
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    # Whatever else is in it would end up in a header.
+    access_token: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~+/-]+=*$")] = Field(repr=False)
+    token_type: Annotated[str, StringConstraints(pattern=r"^(?i:bearer)$")]
+    expires_in: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,67 +87,121 @@ class _Token:
 class TokenSource:
     """Gives the current access token of one service account."""
 
-    def __init__(self, session: ClientSession, *, token_url: str, credentials: GetCredentials) -> None:
+    def __init__(
+        self,
+        session: ClientSession,
+        *,
+        token_url: str,
+        credentials: GetCredentials,
+        metrics: TokenMetrics,
+    ) -> None:
         self._session = session
         self._token_url = token_url
         self._credentials = credentials
+        self._metrics = metrics
+        self._breaker = Breaker(pause=PAUSE, trials=TRIALS)
         self._token: _Token | None = None
+        self._was_refused = False
         self._refresh: asyncio.Task[_Token] | None = None
+        metrics.watch(self._seconds_left)
 
     async def get(self) -> str:
         """A token that holds. Near its end it is refreshed in the background.
 
         Raises:
-            UnavailableError: the issuer cannot be reached, or our credentials are not there yet, and no
-                token is left.
-            UpstreamError: the issuer refuses us or answers garbage.
+            AuthenticationError: no token is left, and there is no other; its subclasses say why.
+            UnavailableError: the same, because our credentials are not there yet.
         """
-        now = time.monotonic()
-        token = self._token
-        if token is not None and now < token.refresh_at:
-            return token.value
-        refresh = self._start_refresh()
-        if token is not None and now < token.expires_at:
-            return token.value
-        # Shielded: one caller that gives up must not take the token away from all the others.
-        return (await asyncio.shield(refresh)).value
+        with self._metrics.acquisition():
+            token, state = self._token, self._state()
+            self._metrics.validated(state)
+            if state == "valid" and token is not None:
+                self._metrics.given("cache")
+                return token.value
+            refresh = self._start_refresh()
+            if state == "expiring_soon" and token is not None:
+                self._metrics.given("cache")
+                return token.value
+            # Shielded: one caller that gives up must not take the token away from all the others.
+            value = (await asyncio.shield(refresh)).value
+            self._metrics.given("fresh_request")
+            return value
 
     def forget(self, value: str) -> None:
         """``value`` was refused: do not give it again."""
         if self._token is not None and self._token.value == value:
             self._token = None
+            self._was_refused = True
 
     async def close(self) -> None:
         """Stop a refresh that is under way."""
+        self._token = None
+        self._metrics.reset()
         if self._refresh is not None:
             self._refresh.cancel()
             await asyncio.gather(self._refresh, return_exceptions=True)
 
+    def _state(self) -> TokenState:
+        now, token = time.monotonic(), self._token
+        if token is None:
+            return "missing"
+        if now >= token.expires_at:
+            return "expired"
+        return "valid" if now < token.refresh_at else "expiring_soon"
+
+    def _seconds_left(self) -> float:
+        return 0.0 if self._token is None else max(0.0, self._token.expires_at - time.monotonic())
+
     def _start_refresh(self) -> asyncio.Task[_Token]:
         if self._refresh is None or self._refresh.done():
-            self._refresh = asyncio.create_task(self._fetch())
+            self._refresh = asyncio.create_task(self._measured(self._trigger()))
             # A failed background refresh is retried by the next caller; nobody else awaits it.
             self._refresh.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._refresh
 
+    def _trigger(self) -> Trigger:
+        if self._was_refused:
+            self._was_refused = False
+            return "manual"
+        return "expiring_soon" if self._state() == "expiring_soon" else "expired"
+
+    async def _measured(self, trigger: Trigger) -> _Token:
+        with self._metrics.refresh(trigger):
+            self._token = await self._fetch()
+        return self._token
+
     async def _fetch(self) -> _Token:
-        started = time.monotonic()
         credentials = await self._credentials()
+        if not self._breaker.may_try():
+            raise IssuerUnreachableError("the token endpoint does not answer; it is left alone for a moment")
+        try:
+            token = await self._request(credentials)
+        except IssuerUnreachableError:
+            self._breaker.note_failure()
+            raise
+        except AuthenticationError:
+            # It answers, be it ever so wrong.
+            self._breaker.note_success()
+            raise
+        self._breaker.note_success()
+        return token
+
+    async def _request(self, credentials: ClientCredentials) -> _Token:
+        started = time.monotonic()
         headers = {"Authorization": encode_basic_auth(credentials.client_id, credentials.client_secret)}
         form = {"grant_type": "client_credentials"}
         try:
+            # Never redirected: whoever could redirect us would be sent our secret.
             async with self._session.post(
-                self._token_url, data=form, headers=headers, timeout=_TIMEOUT
+                self._token_url, data=form, headers=headers, timeout=_TIMEOUT, allow_redirects=False
             ) as response:
-                body = await response.read()
+                body = await _bounded(response)
         except (ClientError, TimeoutError, OSError) as error:
-            raise UnavailableError(f"the token endpoint cannot be reached ({failure_of(error)})") from error
-        if response.status >= 500 or response.status == 429:
-            raise UnavailableError(f"the token endpoint answered {response.status}")
-        if response.status != 200:
-            raise UpstreamError(f"the token endpoint refused our credentials ({response.status})")
-        self._token = _parse(body, started)
-        return self._token
+            raise IssuerUnreachableError(
+                f"the token endpoint cannot be reached ({failure_of(error)})"
+            ) from error
+        _check_status(response)
+        return _parse(body, started)
 
 
 def failure_of(error: Exception) -> str:
@@ -140,11 +213,29 @@ def failure_of(error: Exception) -> str:
     return type(error).__name__
 
 
+async def _bounded(response: ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_ANSWER_SIZE:
+            raise IssuerAnswerError(f"the token endpoint answered more than {MAX_ANSWER_SIZE} bytes")
+    return bytes(body)
+
+
+def _check_status(response: ClientResponse) -> None:
+    if response.status >= 500 or response.status == 429:
+        raise IssuerUnreachableError(
+            f"the token endpoint answered {response.status}", retry_after=retry_after(response.headers)
+        )
+    if response.status != 200:
+        raise IssuerRefusedError(f"the token endpoint refused our credentials ({response.status})")
+
+
 def _parse(body: bytes, started: float) -> _Token:
     try:
         answer = TokenAnswer.model_validate_json(body)
     except ValidationError:
-        raise UpstreamError("the token endpoint answered something that is not a token") from None
+        raise IssuerAnswerError("the token endpoint answered something that is not a token") from None
     margin = min(_MARGIN_LIMIT, answer.expires_in * _MARGIN_FRACTION)
     expires_at = started + answer.expires_in
     return _Token(answer.access_token, refresh_at=expires_at - margin, expires_at=expires_at)

@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import web
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from artstore.core.client.deadlines import DEADLINE_HEADER, note_deadline
 from artstore.core.http.addresses import client_address
 from artstore.core.http.charging import charge_credentials, charge_principal
 from artstore.core.http.cors import cors_headers, preflight_answer
@@ -73,6 +74,7 @@ async def identify_request(request: web.Request, handler: Handler) -> web.Stream
     request[REQUEST_ID] = given if _VALID_REQUEST_ID.fullmatch(given) else _new_request_id()
     # The connection's task serves one request after another in the same context.
     clear_contextvars()
+    note_deadline(request.headers.get(DEADLINE_HEADER))
     bind_contextvars(request_id=request[REQUEST_ID])
     return await handler(request)
 

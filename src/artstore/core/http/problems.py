@@ -113,8 +113,7 @@ def status_of(error: Exception) -> int:
         return error.problem.status
     if isinstance(error, web.HTTPException):
         return error.status
-    kind = PROBLEM_TYPES.get(type(error)) if isinstance(error, ArtStoreError) else None
-    return HTTPStatus.INTERNAL_SERVER_ERROR if kind is None else kind.status
+    return _kind(error).status if isinstance(error, ArtStoreError) else HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def is_server_error(error: ArtStoreError) -> bool:
@@ -168,9 +167,9 @@ def remote_error(
     if status in (401, 403) and is_role:
         return UpstreamError(f"another role refused our own credentials: {problem.detail}")
     if status == HTTPStatus.TOO_MANY_REQUESTS and is_role:
-        return UnavailableError("another role is asked too often", retry_after=_retry_after(headers))
+        return UnavailableError("another role is asked too often", retry_after=retry_after(headers))
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return UnavailableError(problem.detail or problem.title, retry_after=_retry_after(headers))
+        return UnavailableError(problem.detail or problem.title, retry_after=retry_after(headers))
     if problem.type == TYPE_PREFIX + CorruptedError.code:
         # About the file, not about that role: asking again, or another role, does not help.
         return CorruptedError(problem.detail or problem.title)
@@ -182,7 +181,7 @@ def remote_error(
 def _problem(error: ArtStoreError, request_id: str) -> Problem:
     if isinstance(error, RemoteError):
         return error.problem.model_copy(update={"instance": request_id})
-    kind = PROBLEM_TYPES[type(error)]
+    kind = _kind(error)
     return Problem(
         type=TYPE_PREFIX + error.code,
         title=kind.title,
@@ -193,6 +192,11 @@ def _problem(error: ArtStoreError, request_id: str) -> Problem:
         if isinstance(error, InvalidRequestError)
         else None,
     )
+
+
+def _kind(error: ArtStoreError) -> ProblemType:
+    """An error that refines one of the table is answered like that one."""
+    return next(PROBLEM_TYPES[each] for each in type(error).__mro__ if each in PROBLEM_TYPES)
 
 
 def _headers(error: ArtStoreError) -> dict[str, str]:
@@ -218,8 +222,7 @@ def _framework_detail(error: web.HTTPException) -> str | None:
     return details.get(error.status)
 
 
-def _retry_after(headers: Mapping[str, Any]) -> float:
-    try:
-        return float(headers.get("Retry-After", 1))
-    except ValueError:
-        return 1.0
+def retry_after(headers: Mapping[str, Any]) -> float:
+    """The seconds of ``Retry-After``; 1 without, or with anything else."""
+    value = str(headers.get("Retry-After", ""))
+    return float(value) if value.isdecimal() else 1.0

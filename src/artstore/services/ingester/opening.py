@@ -7,8 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
+from artstore.core.client.breaker import Breaker
 from artstore.core.keys import CLIENT, HEALTH, METRICS, SETTINGS
-from artstore.services.ingester.breaker import Breaker
 from artstore.services.ingester.delivery import Delivery
 from artstore.services.ingester.directory import ElementDirectory
 from artstore.services.ingester.finalization import FinalizationRelay
@@ -27,7 +27,7 @@ async def open_ingester(app: web.Application) -> AsyncGenerator[Ingester, None]:
     settings, client = app[SETTINGS], app[CLIENT]
     admin_url = settings.url("admin")
     metrics = IngesterMetrics(app[METRICS].registry)
-    breaker = Breaker(pause=ADMIN_PAUSE, state=metrics.breaker)
+    breaker = Breaker(pause=ADMIN_PAUSE, note_state=metrics.breaker.set)
     directory = ElementDirectory(client, admin_url=admin_url, interval=settings.ingester.elements_refresh)
     app[HEALTH].add("elements", directory.check_elements)
     app[HEALTH].add("admin", directory.check_admin, required=False)

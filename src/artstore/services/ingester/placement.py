@@ -7,11 +7,11 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from artstore.core.client.breaker import Breaker
 from artstore.core.client.roles import RoleClient
 from artstore.core.exchange import Element
 from artstore.core.http.problems import RemoteError
 from artstore.core.spec import ArtStoreError, UnavailableError
-from artstore.services.ingester.breaker import Breaker
 from artstore.services.ingester.directory import ElementDirectory
 from artstore.services.ingester.metrics import IngesterMetrics
 from artstore.services.ingester.selection import candidates, refusal

@@ -5,12 +5,13 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Final
 
+from artstore.core.client.breaker import Breaker
+from artstore.core.client.deadlines import undated
 from artstore.core.client.roles import RoleClient
 from artstore.core.exchange import Registration, StoredFile
 from artstore.core.journal import JournalEntry
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, UnavailableError, UpstreamError
-from artstore.services.ingester.breaker import Breaker
 from artstore.services.ingester.metrics import IngesterMetrics, RegistrationOutcome
 
 DEADLINE: Final = 2.0
@@ -61,7 +62,8 @@ class Registrar:
         self._waiting[journal].append(waiting)
         if journal not in self._sending:
             self._sending.add(journal)
-            self._tasks.create_task(self._send_all(journal))
+            # For many uploads: the deadline of the first is not that of all.
+            self._tasks.create_task(self._send_all(journal), context=undated())
         try:
             async with asyncio.timeout(DEADLINE):
                 await waiting.done.wait()
