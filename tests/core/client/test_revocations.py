@@ -109,7 +109,7 @@ async def following(
     """A follower of an admin that answers so."""
 
     async def issue(request: web.Request) -> web.Response:
-        return web.json_response({"access_token": "t", "expires_in": 1800})
+        return web.json_response({"access_token": "t", "token_type": "Bearer", "expires_in": 1800})
 
     async def credentials() -> ClientCredentials:
         return ClientCredentials("id", "secret")

@@ -3,7 +3,6 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import ClientConnectorError, ConnectionTimeoutError
 from prometheus_client import Gauge
@@ -33,7 +32,7 @@ class Targets:
         Raises:
             UnavailableError: the target has not answered several times in a row, just now.
         """
-        target = urlsplit(url).netloc
+        target = url.partition("://")[2].partition("/")[0]
         breaker = self._breakers.get(target)
         if breaker is not None and not breaker.may_try():
             raise UnavailableError("another role does not answer; it is left alone for a moment")

@@ -1,0 +1,1 @@
+"""Reads secrets that Kubernetes mounts into the container."""
