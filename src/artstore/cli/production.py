@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from artstore.cli.composition import ROLES, plugin_sections
 from artstore.core import registry as kinds
@@ -13,7 +13,9 @@ from artstore.core.config import Settings
 from artstore.core.production import unsafe_settings
 from artstore.core.registry import Registry
 from artstore.core.spec import ConfigurationError
+from artstore.core.tls.settings import ROLE_PLACEHOLDER
 
+PEM: Final = "-----BEGIN"
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
@@ -31,6 +33,7 @@ def refuse_unsafe(settings: Settings, config: Path) -> None:
         *unsafe_settings(settings),
         *_open_to_writing(config),
         *_open_secrets(registry, settings),
+        *_open_keys(settings),
         *_written_secrets(registry, settings),
     ]
     if findings:
@@ -58,6 +61,21 @@ def _open_secrets(registry: Registry, settings: Settings) -> Iterator[str]:
                 for path in sorted(directory.iterdir())
                 if path.is_file() and path.stat().st_mode & _OTHERS
             )
+
+
+def _open_keys(settings: Settings) -> Iterator[str]:
+    for name in ("key_file", "client_key_file"):
+        key = getattr(settings.tls, name)
+        if not isinstance(key, SecretStr):
+            continue
+        if PEM in key.get_secret_value():
+            yield f"tls.{name} is written in the configuration: put it into a file or a secret"
+            continue
+        for path in dict.fromkeys(
+            settings.base_directory / key.get_secret_value().replace(ROLE_PLACEHOLDER, role) for role in ROLES
+        ):
+            if path.is_file() and path.stat().st_mode & _OTHERS:
+                yield f"others have access to the private key in {path}: chmod 600 {path}"
 
 
 def _written_secrets(registry: Registry, settings: Settings) -> Iterator[str]:

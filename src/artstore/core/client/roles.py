@@ -237,15 +237,3 @@ def _counting_reuse(tls: TlsEndpoint) -> TraceConfig:
     tracing.on_connection_reuseconn.append(reused)
     tracing.on_connection_create_end.append(made)
     return tracing
-
-
-def parse(model: type[M], body: bytes) -> M:
-    """Another role's answer as ``model``.
-
-    Raises:
-        UpstreamError: it is something else.
-    """
-    try:
-        return model.model_validate_json(body)
-    except ValidationError:
-        raise UpstreamError(f"another role answered something that is not a {model.__name__}") from None

@@ -208,7 +208,7 @@ def failure_of(error: Exception) -> str:
     """Why a connection failed: of a certificate, theirs or ours, also what it lacks."""
     if isinstance(error, ClientConnectorCertificateError):
         return getattr(error.certificate_error, "verify_message", None) or "its certificate is not valid"
-    if isinstance(error.__cause__, ssl.SSLError) and error.__cause__.reason is not None:
+    if isinstance(error.__cause__, ssl.SSLError) and error.__cause__.reason:
         return error.__cause__.reason.replace("_", " ").lower()
     return type(error).__name__
 
