@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,6 +84,26 @@ async def test_the_next_start_puts_in_place_what_only_the_log_had(root: Path) ->
         assert segments(root) == []
         assert await read(storage.get("a/key")) == b"content"
         assert (await storage.head("a/key")).etag == info.etag
+
+
+async def test_on_a_full_disk_the_next_start_does_not_write_again_what_is_in_place(
+    root: Path, tmp_path: Path
+) -> None:
+    class FullDisk(Files):
+        def write(self, descriptor: int, data: bytes) -> None:
+            raise OSError(ENOSPC, "No space left on device")
+
+    killed = tmp_path / "killed"
+    async with opened(root) as storage:
+        await storage.put_batch({"a/key": b"content"})
+        assert await listed(storage) == ["a/key"]
+        await asyncio.to_thread(shutil.copytree, root, killed)
+    assert segments(killed) != []
+
+    async with opened(killed, FullDisk()) as storage:
+        assert await read(storage.get("a/key")) == b"content"
+
+    assert segments(killed) == []
 
 
 async def test_when_files_do_not_fit_nothing_more_is_taken_until_they_do(

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from artstore.core.spec import ArtStoreError, InsufficientStorageError, PluginContext, UnavailableError
 from artstore.plugins.storage_local import beneath
+from artstore.plugins.storage_local.files import FULL
 from artstore.plugins.storage_local.root import Root
 from artstore.plugins.storage_local.segment import Batch, Segment, Step, UntouchedError
 from artstore.plugins.storage_local.unwritten import Unwritten
@@ -196,7 +197,8 @@ class CommitLog:
         if self._failure is not None:
             raise UnavailableError(f"the commit log failed ({self._failure.strerror}): restart this element")
         if (failure := self._unwritten.failure) is not None:
-            raise InsufficientStorageError(
+            refusal = InsufficientStorageError if failure.errno in FULL else UnavailableError
+            raise refusal(
                 f"what was stored before cannot be put in its place ({failure.strerror}): nothing was stored"
             )
         for step in batch:
@@ -296,6 +298,11 @@ class CommitLog:
 
     def _clear(self, segment: Segment) -> None:
         self._root.files.sync_file_system(self._root.path)
+        try:
+            # Or that was another file system, and this segment is all that is on stable storage.
+            self._root.require_present()
+        except OSError as error:
+            raise UntouchedError(*error.args) from error
         segment.clear()
         self._retiring = frozenset()
 

@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from errno import EISDIR, ESTALE
+from errno import EACCES, EISDIR, ESTALE, EXDEV
 from itertools import count
 from pathlib import Path
 from stat import S_ISDIR
@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from artstore.core.spec import ConfigurationError, InvalidRequestError, validate_key
 from artstore.plugins.storage_local import beneath, mounts
 from artstore.plugins.storage_local.files import Files
+from artstore.plugins.storage_local.reading import OPEN_FLAGS
 from artstore.plugins.storage_local.segment import Step
 
 WORKING_AREA: Final = ".artstore"
@@ -45,6 +46,7 @@ class Root:
         self._durable: set[str] = set()
         self._resisting: list[str] = []
         self._lock: int | None = None
+        self._opened: os.stat_result | None = None
         self._may_change: Callable[[str], bool] = _always
 
     def open(self) -> None:
@@ -59,6 +61,7 @@ class Root:
             for directory in (self.path, self._staging):
                 _require_access(directory)
             self._own()
+            self._opened = os.stat(self.path)
         except OSError as error:
             raise ConfigurationError(
                 f"storage root {self.path} cannot be used ({error.strerror}): set option root of the local "
@@ -85,12 +88,25 @@ class Root:
         self._may_change = may_change
         return self._remove_leftovers()
 
-    def require_right(self, *keys: str) -> None:
-        """Refuse to change ``keys`` while that is somebody else's right.
+    def require_present(self) -> None:
+        """Refuse to change anything where the path of the root leads elsewhere by now.
+
+        Below a medium that was unmounted lies an empty directory, and what is put there is gone when the
+        medium is back.
 
         Raises:
-            OSError: it is.
+            OSError: it does.
         """
+        if self._opened is not None and not os.path.samestat(self._opened, os.stat(self.path)):
+            raise OSError(ESTALE, "the root is not where it was: is its medium still mounted?")
+
+    def require_right(self, *keys: str) -> None:
+        """Refuse to change ``keys`` while that is somebody else's right, or the root is not there.
+
+        Raises:
+            OSError: saying which.
+        """
+        self.require_present()
         if not all(map(self._may_change, keys)):
             raise OSError(ESTALE, "another process may be at work in this root")
 
@@ -145,12 +161,15 @@ class Root:
         """Refuse an object that could not be put in its place; its directory is made if it is not there.
 
         Raises:
-            OSError: its directory cannot be made, or is behind a link, or its own place is a directory.
+            OSError: its directory cannot be made, or is behind a link, or may not be written to, or its own
+                place is a directory.
         """
         path = self.locate(key)
         self._make_durable(os.path.dirname(path))
-        with suppress(FileNotFoundError):
-            if S_ISDIR(beneath.status_beneath(self.path, path).st_mode):
+        with suppress(FileNotFoundError), beneath.parent(self.path, path) as (directory, name):
+            if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True):
+                raise PermissionError(EACCES, "the directory of an object may not be written to")
+            if S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
                 raise IsADirectoryError(EISDIR, "a directory lies in the place of an object")
 
     def apply(self, step: Step) -> None:
@@ -198,6 +217,8 @@ class Root:
 
     def _replace(self, path: str, content: bytes, modified_ns: int) -> None:
         """Put a new file in the place of one. What fails leaves none: each attempt would leave another."""
+        if self._has(path, content, modified_ns):
+            return
         file = self.stage()
         try:
             self._fill(file, content, modified_ns)
@@ -205,6 +226,14 @@ class Root:
         except OSError:
             self.discard(file.path)
             raise
+
+    def _has(self, path: str, content: bytes, modified_ns: int) -> bool:
+        """Whether that very file is there: on a full disk there is no room to write it again."""
+        with suppress(OSError), open(beneath.open_beneath(self.path, path, OPEN_FLAGS), "rb") as file:
+            status = os.fstat(file.fileno())
+            if status.st_size == len(content) and status.st_mtime_ns == modified_ns:
+                return file.read() == content
+        return False
 
     def _fill(self, file: StagedFile, content: bytes, modified_ns: int) -> None:
         """Write all of a new file."""
@@ -241,17 +270,26 @@ class Root:
 
         One that exists counts only when this process has synced its entry: another thread, or a process
         that was killed, may have created it without.
+
+        Raises:
+            OSError: the disk failed, or another file system is mounted there: no sync of the root reaches it.
         """
         if directory in self._durable or directory == self.path:
             return
+        self.require_present()
         parent = os.path.dirname(directory)
         self._make_durable(parent)
         with suppress(FileExistsError):
             self.files.make_directory(directory)
         self.files.sync_directory(parent)
+        self._require_same_device(directory)
         if len(self._durable) >= KNOWN_DIRECTORIES:
             self._durable.clear()
         self._durable.add(directory)
+
+    def _require_same_device(self, directory: str) -> None:
+        if beneath.status_beneath(self.path, directory).st_dev != os.stat(self.path).st_dev:
+            raise OSError(EXDEV, "another file system is mounted below the root")
 
     def _create(self) -> None:
         path = Path(self.path)

@@ -1,15 +1,16 @@
 """Objects that are acknowledged and not in plain files yet, and what keeps them from there."""
 
 from collections.abc import Sequence
-from errno import EEXIST, EISDIR, ELOOP, ENOSPC, ENOTDIR, ENOTEMPTY
+from errno import EACCES, EEXIST, EISDIR, ELOOP, ENOSPC, ENOTDIR, ENOTEMPTY, EPERM, EXDEV
 from typing import Final
 
 from artstore.core.spec import Logger
 from artstore.plugins.storage_local.root import Root
 from artstore.plugins.storage_local.segment import Step
 
-IN_THE_WAY: Final = frozenset({EEXIST, EISDIR, ELOOP, ENOTDIR, ENOTEMPTY})
-"""Errors of one place: something else lies there, or on the way. It says nothing of other places."""
+IN_THE_WAY: Final = frozenset({EACCES, EEXIST, EISDIR, ELOOP, ENOTDIR, ENOTEMPTY, EPERM, EXDEV})
+"""Errors of one place: something else lies there, or on the way, or it may not be changed. It says nothing of
+other places."""
 
 
 class Unwritten:
