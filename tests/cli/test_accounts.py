@@ -2,10 +2,12 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from tests.cli.commands import failure
 from tests.cluster import Cluster, request
+from tests.services.admin.test_client_assertions import EC_KEY, public_jwk
 
 
 def create(cluster: Cluster, name: str, *options: str) -> dict[str, Any]:
@@ -41,15 +43,19 @@ def test_a_suspended_account_gets_no_token_until_it_is_activated(cluster: Cluste
     assert token_status(cluster, account) == 200
 
 
-def test_an_account_is_changed_and_shown(cluster: Cluster) -> None:
+def test_an_account_is_changed_and_shown(cluster: Cluster, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"keys": [public_jwk(EC_KEY)]}))
     create(cluster, "mailer", "--description", "sends", "--rate-limit", "10")
 
     run(cluster, "update", "mailer", "--name", "Mailer 2", "--scope", "audit:read", "--rate-limit", "20")
+    run(cluster, "update", "Mailer 2", "--jwks", str(keys))
     shown = json.loads(run(cluster, "show", "Mailer 2", "--json"))
     for_people = run(cluster, "show", "Mailer 2")
     refused = cluster.command("service-account", "update", "Mailer 2", "--rate-limit", "0", check=False)
 
     assert (shown["description"], shown["role"], shown["rate_limit"]) == ("sends", "USER", 20)
+    assert shown["jwks"]["keys"] == [public_jwk(EC_KEY)]
     assert shown["scopes"] == ["audit:read", "files:read", "files:write"]
     assert "audit:read files:read files:write" in for_people
     assert json.loads(run(cluster, "list", "--search", "mailer 2", "--json")) == [shown]

@@ -5,7 +5,15 @@ from typing import Annotated, Final, TypeVar
 import typer
 from pydantic import BaseModel
 
-from artstore.cli.accounts import PATH, AccountArgument, all_accounts, app, find_account
+from artstore.cli.accounts import (
+    PATH,
+    AccountArgument,
+    KeysOption,
+    all_accounts,
+    app,
+    find_account,
+    read_keys,
+)
 from artstore.cli.arguments import validated
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
 from artstore.cli.output import JsonOption, console, print_json, print_table, time_text
@@ -42,6 +50,7 @@ def update(
     ] = None,
     description: Annotated[str | None, typer.Option(help="What it is for.")] = None,
     rate_limit: Annotated[int | None, typer.Option(help="Requests per minute it may make.")] = None,
+    jwks: KeysOption = None,
     json: JsonOption = False,
     data: DataOption = None,
     profile: ProfileOption = None,
@@ -53,6 +62,7 @@ def update(
         "scopes": scope,
         "description": description,
         "rate_limit": rate_limit,
+        "jwks": read_keys(jwks),
     }
     change = validated(AccountPatch, {key: value for key, value in given.items() if value is not None})
 

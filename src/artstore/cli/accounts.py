@@ -1,9 +1,11 @@
 """`artstore service-account`: the applications that may use the cluster."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
+import orjson
 import typer
 from pydantic import BaseModel
 
@@ -12,7 +14,7 @@ from artstore.cli.connection import Archive, DataOption, ProfileOption, with_arc
 from artstore.cli.output import JsonOption, console, errors, print_json, print_table
 from artstore.core.client.roles import parse
 from artstore.core.scopes import AccountRole
-from artstore.core.spec import NotFoundError
+from artstore.core.spec import ConfigurationError, NotFoundError
 from artstore.core.stores.accounts import AccountStatus
 from artstore.services.admin.account_models import (
     AccountPage,
@@ -29,6 +31,10 @@ app: Final = typer.Typer(
 PATH: Final = "/api/v1/service-accounts"
 PAGE_SIZE: Final = 1000
 AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Name, client id or id.")]
+KeysOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="JWK set of public keys that it proves itself with, JSON."),
+]
 
 
 @app.command()
@@ -40,6 +46,7 @@ def create(
     ] = None,
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
     rate_limit: Annotated[int | None, typer.Option(help="Requests per minute it may make.")] = None,
+    jwks: KeysOption = None,
     expires_in_days: Annotated[int, typer.Option(help="Days its secret is good; 0 for ever.")] = 90,
     json: JsonOption = False,
     data: DataOption = None,
@@ -54,6 +61,7 @@ def create(
             "scopes": scope or [],
             "description": description,
             "rate_limit": rate_limit,
+            "jwks": read_keys(jwks),
             "expires_in_days": expires_in_days,
         },
     )
@@ -119,6 +127,20 @@ def delete(
             console.print(f"deleted {found.client_id}", markup=False)
 
     with_archive(data, profile, send)
+
+
+def read_keys(path: Path | None) -> object:
+    """What a file with a JWK set says.
+
+    Raises:
+        ConfigurationError: it is not JSON.
+    """
+    if path is None:
+        return None
+    try:
+        return orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise ConfigurationError(f"{path} is not JSON: {error}") from None
 
 
 async def _send(archive: Archive, path: str, body: BaseModel) -> AccountWithSecret:

@@ -62,7 +62,7 @@ def make_app(role: RoleName, settings: Settings) -> web.Application:
         registry.provider(kind, section.type)
         resources.append(Resource(key, _plugin(registry, kind, section)))
     resources.append(Resource(CLIENT, _client(role, settings)))
-    if role != "admin" and _trusts_admin(registry, settings):
+    if role != "admin" and _trusts_admin(role, registry, settings):
         resources.append(Resource(None, follow_revocations))
     if settings.audit.enabled and role != "admin":
         resources.append(Resource(None, _shipping(settings)))
@@ -73,7 +73,7 @@ def plugin_sections(
     role: RoleName, registry: Registry, settings: Settings
 ) -> list[tuple[web.AppKey[Any], Kind[Any], PluginSection]]:
     """What a role is configured with, in the order of opening: key, kind, section."""
-    auth = _with_own_issuer(registry, settings)
+    auth = _with_own_issuer(role, registry, settings)
     cache = (CACHE, kinds.CACHE, settings.cache)
     database = (DATABASE, kinds.METADATA, settings.metadata)
     by_role: dict[RoleName, list[tuple[web.AppKey[Any], Kind[Any], PluginSection]]] = {
@@ -89,17 +89,21 @@ def plugin_sections(
     return [*by_role[role], (AUTHENTICATOR, kinds.AUTH, auth)]
 
 
-def _with_own_issuer(registry: Registry, settings: Settings) -> PluginSection:
+def _with_own_issuer(role: RoleName, registry: Registry, settings: Settings) -> PluginSection:
     """``[auth]``, pointing at our own issuer where it has such options and does not name another."""
-    own = {"issuer": settings.issuer_url(), "audience": settings.audience}
+    own = {
+        "issuer": settings.issuer_url(),
+        "audience": settings.audience,
+        "resource": settings.url(role),
+    }
     options = registry.provider(kinds.AUTH, settings.auth.type).config.model_fields
     known = {name: value for name, value in own.items() if name in options}
     return PluginSection.model_validate({"type": settings.auth.type, **known, **settings.auth.options})
 
 
-def _trusts_admin(registry: Registry, settings: Settings) -> bool:
+def _trusts_admin(role: RoleName, registry: Registry, settings: Settings) -> bool:
     """Whether tokens come from our own admin: another issuer revokes its tokens itself."""
-    return _with_own_issuer(registry, settings).options.get("issuer") == settings.issuer_url()
+    return _with_own_issuer(role, registry, settings).options.get("issuer") == settings.issuer_url()
 
 
 def _plugin(registry: Registry, kind: Kind[T], section: PluginSection) -> Open:

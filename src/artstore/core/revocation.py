@@ -86,8 +86,18 @@ class RevocationList:
         """
         if not self._is_known.is_set():
             await self._wait()
-        if principal.token_id in self._tokens or self._is_of_revoked_client(principal):
+        if self.has_revoked(principal.token_id, principal.client_id, issued_at=principal.issued_at):
             raise UnauthenticatedError("the access token was revoked; request a new one")
+
+    def has_revoked(self, token_id: str | None, client_id: str, *, issued_at: datetime | None) -> bool:
+        """Whether the list names a token, or its client and a later moment."""
+        if token_id in self._tokens:
+            return True
+        revocation = self._clients.get(client_id)
+        if revocation is None or revocation.issued_before is None:
+            return False
+        # Of a token that does not say when it was issued, the worst is assumed.
+        return issued_at is None or issued_at < revocation.issued_before
 
     def dump(self) -> bytes:
         """All of it, for :meth:`load`."""
@@ -110,13 +120,6 @@ class RevocationList:
                 "admin cannot be reached, so it is not known which tokens are revoked; try again",
                 retry_after=FIRST_LIST_TIMEOUT,
             ) from None
-
-    def _is_of_revoked_client(self, principal: Principal) -> bool:
-        revocation = self._clients.get(principal.client_id)
-        if revocation is None or revocation.issued_before is None:
-            return False
-        # Of a token that does not say when it was issued, the worst is assumed.
-        return principal.issued_at is None or principal.issued_at < revocation.issued_before
 
     def _is_outdated(self, client_id: str, revocation: Revocation) -> bool:
         known = self._clients.get(client_id)

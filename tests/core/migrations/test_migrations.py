@@ -37,6 +37,7 @@ TABLES: Final = {
     "revocations",
     "service_accounts",
     "signing_keys",
+    "used_assertions",
 }
 
 

@@ -129,7 +129,7 @@ async def test_an_active_token_is_described(admin: AdminClient) -> None:
         "client_id": client.client_id,
         "username": "billing",
         "token_type": "Bearer",
-        **{name: claims[name] for name in ("exp", "iat", "sub", "aud", "iss", "jti")},
+        **{name: claims[name] for name in ("exp", "iat", "nbf", "sub", "aud", "iss", "jti")},
     }
 
 

@@ -35,6 +35,7 @@ class ServiceAccount(Record):
     While a secret is being rotated, the previous one is good until ``previous_secret_until``. A secret
     without ``secret_expires_at`` never expires. Tokens from before ``tokens_valid_from`` are revoked.
     ``secret_history`` has the hashes of former secrets, the last one first.
+    ``jwks`` is the JWK set of its public keys, as JSON.
     """
 
     id: str
@@ -56,6 +57,7 @@ class ServiceAccount(Record):
     tokens_valid_from: StoredTime | None = None
     rate_limit: int | None = None
     secret_history: OrderedWords = Field(default=(), repr=False)
+    jwks: str | None = None
 
     @property
     def granted_scopes(self) -> frozenset[str]:
@@ -93,6 +95,7 @@ class AccountChange(TypedDict, total=False):
     scopes: frozenset[str]
     status: AccountStatus
     rate_limit: int | None
+    jwks: str | None
 
 
 class AccountsStore:

@@ -124,7 +124,7 @@ class OAuthAuthenticator(Authenticator):
                 key,
                 algorithms=["RS256"],
                 issuer=self._config.issuer,
-                audience=self._config.audience,
+                audience=self._config.audiences,
                 leeway=self._config.leeway,
                 options={"require": ["iss", "aud", "exp", "nbf", "iat"]},
             )

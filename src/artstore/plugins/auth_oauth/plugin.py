@@ -20,6 +20,13 @@ class OAuthConfig(PluginConfig):
         str, Field(min_length=1, description="The `iss` of every token, exactly as the issuer writes it.")
     ]
     audience: Annotated[str, Field(min_length=1, description="What every token's `aud` must contain.")]
+    resource: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="URL of this role: tokens whose `aud` contains it are accepted, too (RFC 8707).",
+        ),
+    ] = None
     jwks_url: Annotated[
         Address | None,
         Field(
@@ -38,6 +45,11 @@ class OAuthConfig(PluginConfig):
         float, Field(gt=0, le=3600, description="Fewest seconds between two fetches of the keys.")
     ] = 10
     timeout: Annotated[float, Field(gt=0, le=60, description="Seconds the issuer has to answer.")] = 5
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """One of these must be in the ``aud`` of every token."""
+        return (self.audience,) if self.resource is None else (self.audience, self.resource)
 
     @property
     def key_set_url(self) -> str:

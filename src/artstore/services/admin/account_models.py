@@ -18,6 +18,7 @@ from pydantic import (
 from artstore.core.attribute_fields import Description
 from artstore.core.scopes import SCOPES, AccountRole
 from artstore.core.stores.accounts import AccountStatus, ServiceAccount
+from artstore.services.admin.client_keys import ClientKeySet
 from artstore.services.admin.paging import Paging
 
 AccountEnvironment = Literal["dev", "prod"]
@@ -70,6 +71,10 @@ class AccountDescription(BaseModel):
     role: AccountRole | None = None
     scopes: Annotated[list[Scope], Field(max_length=len(SCOPES))] = []
     rate_limit: RateLimit | None = None
+    jwks: Annotated[
+        ClientKeySet | None,
+        Field(description="Public keys with which it proves itself in place of its secret (RFC 7523)."),
+    ] = None
 
     @model_validator(mode="after")
     def _check_permissions(self) -> Self:
@@ -97,6 +102,7 @@ class AccountPatch(BaseModel):
     role: Annotated[AccountRole | None, Field(description="`null` takes the role away.")] = None
     scopes: Annotated[list[Scope] | None, Field(max_length=len(SCOPES))] = None
     rate_limit: Annotated[RateLimit | None, Field(description="`null`: the default of the cluster.")] = None
+    jwks: Annotated[ClientKeySet | None, Field(description="`null` takes its keys away.")] = None
 
 
 class SecretRotation(BaseModel):
@@ -122,6 +128,7 @@ class AccountView(BaseModel):
     role: str | None = None
     scopes: Annotated[list[str], Field(description="Everything it may do.")]
     rate_limit: RateLimit | None = None
+    jwks: ClientKeySet | None = None
     status: AccountStatus
     is_system: Annotated[bool, Field(description="ArtStore itself uses it.")]
     created_at: datetime
@@ -216,10 +223,16 @@ def page_of(accounts: Sequence[ServiceAccount], paging: Paging, *, total: int) -
     )
 
 
+def keys_of(account: ServiceAccount) -> ClientKeySet | None:
+    """Its public keys."""
+    return None if account.jwks is None else ClientKeySet.model_validate_json(account.jwks)
+
+
 def _shown(account: ServiceAccount) -> dict[str, object]:
     now = datetime.now(UTC)
     return {
-        **account.model_dump(exclude={"scopes", "status", "previous_secret_until"}),
+        **account.model_dump(exclude={"scopes", "status", "previous_secret_until", "jwks"}),
+        "jwks": keys_of(account),
         "scopes": sorted(account.granted_scopes),
         "status": account.status_at(now),
         "days_until_expiry": _days_left(account.secret_expires_at, now),

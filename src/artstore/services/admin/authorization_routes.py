@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from artstore.core.client.revocations import LONG_POLL, REVOCATIONS_PATH
 from artstore.core.http.operations import JSON, Answer, Operation, json_response
-from artstore.core.keys import AUTHENTICATOR, REVOCATIONS, SETTINGS, STOPPING
+from artstore.core.keys import SETTINGS, STOPPING
 from artstore.core.revocation import RevocationPage
 from artstore.core.spec import (
     ContentTooLargeError,
@@ -70,12 +70,12 @@ async def revoke_token(request: web.Request) -> web.Response:
     The client that it was issued to asks, authenticated as for a token. A token that does not hold, or
     never did, is answered like one that was revoked.
     """
-    admin, tokens = request.app[ADMIN], request.app[AUTHENTICATOR]
+    admin = request.app[ADMIN]
     try:
         query = await read_parameters(request, TokenQuery)
         proof = proof_of(request, query)
         async with admin.guesses.guarded(request, proof.client_id):
-            await admin.token_status.revoke(proof, query.token, tokens=tokens)
+            await admin.token_status.revoke(proof, query.token)
     except TokenRefusedError as refusal:
         return refusal_response(refusal)
     return web.Response(headers=NO_STORE)
@@ -87,12 +87,12 @@ async def introspect_token(request: web.Request) -> web.Response:
     Clients may ask about their own tokens, and about any with the scope `accounts:read`; of others they
     learn that they are not active.
     """
-    admin, tokens, revoked = request.app[ADMIN], request.app[AUTHENTICATOR], request.app[REVOCATIONS]
+    admin = request.app[ADMIN]
     try:
         query = await read_parameters(request, TokenQuery)
         proof = proof_of(request, query)
         async with admin.guesses.guarded(request, proof.client_id):
-            found = await admin.token_status.introspect(proof, query.token, tokens=tokens, revoked=revoked)
+            found = await admin.token_status.introspect(proof, query.token)
     except TokenRefusedError as refusal:
         return refusal_response(refusal)
     return json_response(found, headers=NO_STORE)

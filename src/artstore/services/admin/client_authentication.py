@@ -10,6 +10,7 @@ from artstore.core.audit.record import Actor
 from artstore.core.logging import get_logger
 from artstore.core.stores.accounts import AccountsStore, ServiceAccount
 from artstore.services.admin.account_usage import UsageRecorder
+from artstore.services.admin.client_assertions import ClientAssertions
 from artstore.services.admin.client_requests import ClientProof, TokenRefusedError
 from artstore.services.admin.client_secrets import ClientSecrets
 
@@ -20,17 +21,24 @@ _log = get_logger("authentication")
 
 
 class ClientAuthenticator:
-    """Authenticates service accounts by client id and secret.
+    """Authenticates service accounts by secret or by assertion.
 
     ``stand_in`` is the client id of an account that is always there: it is looked at in place of clients
     that are not, so that an answer takes as long for them.
     """
 
     def __init__(
-        self, accounts: AccountsStore, secrets: ClientSecrets, usage: UsageRecorder, *, stand_in: str
+        self,
+        accounts: AccountsStore,
+        secrets: ClientSecrets,
+        assertions: ClientAssertions,
+        usage: UsageRecorder,
+        *,
+        stand_in: str,
     ) -> None:
         self._accounts = accounts
         self._secrets = secrets
+        self._assertions = assertions
         self._usage = usage
         self._stand_in = stand_in
 
@@ -45,8 +53,8 @@ class ClientAuthenticator:
         account = await self._accounts.find_or_stand_in(asked, stand_in=self._stand_in)
         if account is None:  # another process has just replaced the stand-in
             raise _refused()
-        refusal = _refusal(account, self._secrets.digest(proof.client_secret), datetime.now(UTC))
         is_known = account.client_id == asked
+        refusal = await self._refusal(account, proof)
         actor = Actor(subject=asked, client_id=asked, kind="service_account")  # made for strangers, too
         if refusal is None and is_known:
             note(actor=actor)
@@ -56,6 +64,13 @@ class ClientAuthenticator:
         # The id of an unknown client may be a secret that was put into the wrong field.
         _log.info("client_refused", reason=refusal, client_id=asked if is_known else "unknown")
         raise _refused()
+
+    async def _refusal(self, account: ServiceAccount, proof: ClientProof) -> str | None:
+        if proof.assertion is None:
+            return _refusal(account, self._secrets.digest(proof.client_secret), datetime.now(UTC))
+        if account.status != "active":
+            return account.status
+        return await self._assertions.refusal(account, proof.assertion)
 
 
 def _refused() -> TokenRefusedError:

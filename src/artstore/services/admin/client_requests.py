@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artstore.core.http.bodies import guarded_body
 from artstore.core.keys import SETTINGS
+from artstore.services.admin.client_assertions import claimed_client
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
+ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_BODY_SIZE: Final = 16 * 1024
 """Bytes: hundreds of scopes."""
 
@@ -25,11 +27,12 @@ ErrorCode = Literal[
     "unauthorized_client",
     "unsupported_grant_type",
     "invalid_scope",
+    "invalid_target",
 ]
 
 
 class TokenRefusedError(Exception):
-    """The request is refused. ``code`` is one of RFC 6749 section 5.2, ``description`` helps people."""
+    """The request is refused. ``code`` is one of RFC 6749 or RFC 8707, ``description`` helps people."""
 
     def __init__(self, code: ErrorCode, description: str) -> None:
         super().__init__(code)
@@ -47,14 +50,20 @@ class ClientParameters(BaseModel):
         str | None,
         Field(repr=False, description="Absent with HTTP Basic.", json_schema_extra={"format": "password"}),
     ] = None
+    client_assertion_type: Annotated[str | None, Field(description=f"`{ASSERTION_TYPE}`.")] = None
+    client_assertion: Annotated[
+        str | None,
+        Field(repr=False, description="A JWT in place of a secret (RFC 7523), signed with a registered key."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClientProof:
-    """What a client says to be, and what it proves that with."""
+    """What a client says to be, and what it proves that with: a secret or an assertion."""
 
     client_id: str
-    client_secret: str = field(repr=False)
+    client_secret: str = field(default="", repr=False)
+    assertion: str | None = field(default=None, repr=False)
 
 
 P = TypeVar("P", bound=ClientParameters)
@@ -77,6 +86,10 @@ def proof_of(request: web.Request, parameters: ClientParameters) -> ClientProof:
         TokenRefusedError: there is no proof, or there are several.
     """
     headers = request.headers.getall("Authorization", [])
+    if parameters.client_assertion is not None or parameters.client_assertion_type is not None:
+        if headers or parameters.client_secret is not None:
+            raise TokenRefusedError("invalid_request", "send an assertion or a secret, not both")
+        return _assertion(parameters)
     if not headers:
         if parameters.client_id is None or parameters.client_secret is None:
             raise TokenRefusedError("invalid_client", "send client_id and client_secret")
@@ -88,6 +101,16 @@ def proof_of(request: web.Request, parameters: ClientParameters) -> ClientProof:
     if parameters.client_id not in (None, client_id):
         raise TokenRefusedError("invalid_request", "client_id differs from the one of HTTP Basic")
     return ClientProof(client_id, client_secret)
+
+
+def _assertion(parameters: ClientParameters) -> ClientProof:
+    assertion = parameters.client_assertion
+    if assertion is None or parameters.client_assertion_type != ASSERTION_TYPE:
+        raise TokenRefusedError("invalid_request", f"send client_assertion, of the type {ASSERTION_TYPE}")
+    client_id = claimed_client(assertion)
+    if parameters.client_id not in (None, client_id):
+        raise TokenRefusedError("invalid_request", "client_id differs from the sub of the assertion")
+    return ClientProof(client_id, assertion=assertion)
 
 
 async def _read_body(request: web.Request) -> bytes:

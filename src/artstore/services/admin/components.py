@@ -14,6 +14,7 @@ from artstore.core.secrets import SecretsChain
 from artstore.core.spec import Cache, Database
 from artstore.core.stores.account_usage import UsageStore
 from artstore.core.stores.accounts import AccountsStore
+from artstore.core.stores.assertions import AssertionsStore
 from artstore.core.stores.elements import ElementsStore
 from artstore.core.stores.files import FilesStore
 from artstore.core.stores.finalizations import FinalizationsStore
@@ -23,6 +24,7 @@ from artstore.services.admin.account_census import AccountCensus
 from artstore.services.admin.account_models import AccountEnvironment
 from artstore.services.admin.account_usage import UsageRecorder
 from artstore.services.admin.bootstrap import Bootstrap, required_secret
+from artstore.services.admin.client_assertions import ClientAssertions
 from artstore.services.admin.client_authentication import ClientAuthenticator
 from artstore.services.admin.client_secrets import PEPPER, ClientSecrets
 from artstore.services.admin.element_watch import ElementWatch
@@ -37,12 +39,15 @@ from artstore.services.admin.holds import HoldRelay
 from artstore.services.admin.indexer import Indexer
 from artstore.services.admin.key_rotation import KeyRotation
 from artstore.services.admin.master_key import MASTER_KEY, MasterKey
+from artstore.services.admin.metadata import server_names
 from artstore.services.admin.metrics import AdminMetrics
+from artstore.services.admin.resource_indicators import Resources
 from artstore.services.admin.revocations import Revocations
 from artstore.services.admin.service_accounts import ServiceAccounts
 from artstore.services.admin.signing_keys import SigningKeys
 from artstore.services.admin.system_accounts import OPERATOR
 from artstore.services.admin.token_endpoint import TokenEndpoint
+from artstore.services.admin.token_reading import TokenReader
 from artstore.services.admin.token_status import TokenStatus
 from artstore.services.admin.tokens import TokenIssuer
 
@@ -112,14 +117,14 @@ async def make_components(
     issuer = TokenIssuer(
         signing_keys,
         issuer=settings.issuer_url(),
-        audience=settings.audience,
         lifetime=settings.admin.token_lifetime,
         rate_limit=settings.admin.rate_limit,
     )
     usage = UsageRecorder(UsageStore(database))
     operator = await accounts.find_by_name(OPERATOR)
     assert operator is not None, "bootstrap has made sure of it"
-    clients = ClientAuthenticator(accounts, client_secrets, usage, stand_in=operator.client_id)
+    assertions = ClientAssertions(AssertionsStore(database), audiences=server_names(settings))
+    clients = ClientAuthenticator(accounts, client_secrets, assertions, usage, stand_in=operator.client_id)
     revocations = Revocations(RevocationsStore(database), revoked)
     await revocations.look()
     finalizing = FinalizationsStore(database)
@@ -137,10 +142,10 @@ async def make_components(
         keys_store=keys_store,
         signing_keys=signing_keys,
         key_rotation=key_rotation,
-        tokens=TokenEndpoint(accounts, clients, issuer, usage),
+        tokens=TokenEndpoint(accounts, clients, issuer, usage, resources=Resources(settings, elements)),
         guesses=GuessLimit(cache, rates, quota=settings.server.rate_limits.failures),
         token_status=TokenStatus(
-            clients, revocations, issuer=settings.issuer_url(), audience=settings.audience
+            clients, TokenReader(signing_keys, issuer=settings.issuer_url()), revocations
         ),
         revocations=revocations,
         accounts=ServiceAccounts(

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from artstore.core.logging import get_logger
-from artstore.core.revocation import KEPT_FOR, Revocation, RevocationList, RevocationPage, whole_client
-from artstore.core.spec import ArtStoreError, Principal
+from artstore.core.revocation import KEPT_FOR, Revocation, RevocationList, RevocationPage
+from artstore.core.spec import ArtStoreError
 from artstore.core.stores.revocations import RevocationsStore
 from artstore.core.waiting import first_of
 
@@ -28,15 +28,15 @@ class Revocations:
         self._changed = asyncio.Event()
         self._is_looked_at = True
 
-    async def revoke_token(self, principal: Principal) -> None:
-        """Refuse one token from now on, or all of its client's that are as old where it has no id."""
+    async def revoke_token(self, token_id: str) -> None:
+        """Refuse one token from now on."""
         now = datetime.now(UTC)
-        if principal.token_id is None:
-            revocation = whole_client(principal.client_id, at=now)
-        else:
-            revocation = Revocation(token_id=principal.token_id, revoked_at=now, expires_at=now + KEPT_FOR)
-        await self._store.add(revocation)
+        await self._store.add(Revocation(token_id=token_id, revoked_at=now, expires_at=now + KEPT_FOR))
         await self.look()
+
+    def has_revoked(self, token_id: str, client_id: str, *, issued_at: datetime) -> bool:
+        """Whether the roles refuse this token."""
+        return self._known.has_revoked(token_id, client_id, issued_at=issued_at)
 
     async def look(self) -> None:
         """Take note of what is new, and wake up who waits for it."""

@@ -26,10 +26,12 @@ from artstore.services.admin.account_models import (
     ExpiryWindow,
     NewServiceAccount,
     SecretRotation,
+    keys_of,
     page_of,
     view,
     view_with_secret,
 )
+from artstore.services.admin.client_keys import ClientKeySet
 from artstore.services.admin.client_secrets import ClientSecrets, new_client_id
 from artstore.services.admin.revocations import Revocations
 from artstore.services.admin.system_accounts import credentials_text, secret_name
@@ -79,6 +81,7 @@ class ServiceAccounts:
             role=new.role,
             scopes=frozenset(new.scopes),
             rate_limit=new.rate_limit,
+            jwks=_kept(new.jwks),
             secret_hash=self._client_secrets.digest(secret),
             secret_created_at=now,
             secret_expires_at=_expiry(now, days=new.expires_in_days),
@@ -157,6 +160,7 @@ class ServiceAccounts:
         account = await self._changeable(account_id, held_scopes)
         fields = AccountDescription.model_fields
         present = {name: value for name, value in account.model_dump().items() if name in fields}
+        present["jwks"] = keys_of(account)
         try:
             wanted = AccountDescription.model_validate(
                 {**present, **change.model_dump(exclude_unset=True)}, strict=False
@@ -252,6 +256,7 @@ class ServiceAccounts:
                 role=wanted.role,
                 scopes=frozenset(wanted.scopes),
                 rate_limit=wanted.rate_limit,
+                jwks=_kept(wanted.jwks),
             )
         except AlreadyExistsError:
             raise _name_taken(wanted.name) from None
@@ -271,6 +276,10 @@ class ServiceAccounts:
             # A secret that has expired does not come to life again by being replaced.
             previous_until=min(previous_until, account.secret_expires_at or previous_until),
         )
+
+
+def _kept(keys: ClientKeySet | None) -> str | None:
+    return None if keys is None else keys.model_dump_json()
 
 
 def _require_held(scopes: Set[str], held: Set[str]) -> None:

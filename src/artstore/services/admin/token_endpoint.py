@@ -13,6 +13,7 @@ from artstore.core.stores.accounts import AccountsStore, ServiceAccount
 from artstore.services.admin.account_usage import UsageRecorder
 from artstore.services.admin.client_authentication import ClientAuthenticator
 from artstore.services.admin.client_requests import ErrorCode, TokenRefusedError
+from artstore.services.admin.resource_indicators import Resources
 from artstore.services.admin.token_requests import TokenRequest
 from artstore.services.admin.tokens import IssuedToken, TokenIssuer
 
@@ -41,17 +42,21 @@ class TokenEndpoint:
         authenticator: ClientAuthenticator,
         issuer: TokenIssuer,
         usage: UsageRecorder,
+        *,
+        resources: Resources,
     ) -> None:
         self._accounts = accounts
         self._authenticator = authenticator
         self._issuer = issuer
         self._usage = usage
+        self._resources = resources
 
     async def answer(self, asked: TokenRequest) -> IssuedToken:
         """A token with the scopes that were asked for.
 
         Raises:
-            TokenRefusedError: the credentials do not hold, or the scopes are not all the client's.
+            TokenRefusedError: the credentials do not hold, the scopes are not all the client's, or there is
+                no such resource.
         """
         account = await self._authenticator.authenticate(asked.proof)
         granted = account.granted_scopes
@@ -59,7 +64,8 @@ class TokenEndpoint:
             raise TokenRefusedError(
                 "invalid_scope", f"this client may have: {' '.join(sorted(granted)) or 'no scope'}"
             )
-        token = await self._issuer.issue(account, asked.scopes or granted)
+        audience = await self._resources.audience(asked.resource)
+        token = await self._issuer.issue(account, asked.scopes or granted, audience=audience)
         self._usage.issued(account.id)
         await self._note_use(account)
         return token

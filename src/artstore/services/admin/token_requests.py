@@ -27,6 +27,10 @@ class TokenParameters(ClientParameters):
     scope: Annotated[
         str | None, Field(description="Scopes separated by spaces; all that the client has by default.")
     ] = None
+    resource: Annotated[
+        str | None,
+        Field(description="URL of the one role that the token is for (RFC 8707); all of them by default."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class TokenRequest:
 
     proof: ClientProof
     scopes: frozenset[str]
+    resource: str | None
 
 
 async def read_token_request(request: web.Request) -> TokenRequest:
@@ -46,7 +51,8 @@ async def read_token_request(request: web.Request) -> TokenRequest:
     """
     parameters = await read_parameters(request, TokenParameters)
     _check_grant_type(parameters.grant_type, is_required=request.content_type != JSON)
-    return TokenRequest(proof_of(request, parameters), frozenset((parameters.scope or "").split()))
+    scopes = frozenset((parameters.scope or "").split())
+    return TokenRequest(proof_of(request, parameters), scopes, parameters.resource)
 
 
 def _check_grant_type(grant_type: str | None, *, is_required: bool) -> None:

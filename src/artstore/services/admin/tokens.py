@@ -26,18 +26,17 @@ class IssuedToken(BaseModel):
 
 
 class TokenIssuer:
-    """Signs tokens for one issuer and audience. ``lifetime`` is in seconds, ``rate_limit`` per minute."""
+    """Signs tokens of one issuer. ``lifetime`` is in seconds, ``rate_limit`` per minute."""
 
     def __init__(
-        self, keys: SigningKeys, *, issuer: str, audience: str, lifetime: int, rate_limit: int | None = None
+        self, keys: SigningKeys, *, issuer: str, lifetime: int, rate_limit: int | None = None
     ) -> None:
         self._keys = keys
         self._issuer = issuer
-        self._audience = audience
         self._lifetime = lifetime
         self._rate_limit = rate_limit
 
-    async def issue(self, account: ServiceAccount, scopes: Set[str]) -> IssuedToken:
+    async def issue(self, account: ServiceAccount, scopes: Set[str], *, audience: str) -> IssuedToken:
         """A token for ``account``. ``scopes`` must be some of its own.
 
         Signing is done in the event loop: it takes under a millisecond and the library holds the
@@ -49,15 +48,17 @@ class TokenIssuer:
             # Tokens of the second in which others were revoked could not be told from those.
             now = max(now, account.tokens_valid_from)
         scope = " ".join(sorted(scopes))
-        claims = self._claims(account, scope=scope, issued_at=now)
+        claims = self._claims(account, scope=scope, audience=audience, issued_at=now)
         token = jwt.encode(claims, key.private_key, ALGORITHM, headers={"kid": key.kid, "typ": TOKEN_TYPE})
         return IssuedToken(access_token=token, expires_in=self._lifetime, scope=scope, issued_at=now)
 
-    def _claims(self, account: ServiceAccount, *, scope: str, issued_at: datetime) -> dict[str, Any]:
+    def _claims(
+        self, account: ServiceAccount, *, scope: str, audience: str, issued_at: datetime
+    ) -> dict[str, Any]:
         """RFC 9068 section 2.2. A client that acts for itself is its own subject."""
         return {
             "iss": self._issuer,
-            "aud": self._audience,
+            "aud": audience,
             "sub": account.client_id,
             "client_id": account.client_id,
             "scope": scope,

@@ -1,4 +1,4 @@
-"""Revoked tokens; of accounts: limits, former secrets, since when tokens count, and use by day.
+"""Revoked tokens; of accounts: limits, keys, former secrets, since when tokens count, use by day.
 
 Revocations are numbered in the order of their transactions. The newest row is never removed, so that no
 number is given twice.
@@ -30,6 +30,15 @@ def upgrade() -> None:
     op.add_column("service_accounts", sa.Column("tokens_valid_from", _TIME))
     op.add_column("service_accounts", sa.Column("rate_limit", sa.BigInteger()))
     op.add_column("service_accounts", sa.Column("secret_history", _TEXT, nullable=False, server_default=""))
+    op.add_column("service_accounts", sa.Column("jwks", _TEXT))
+    op.create_table(
+        "used_assertions",
+        sa.Column("client_id", _TEXT, primary_key=True),
+        sa.Column("assertion_id", _TEXT, primary_key=True),
+        sa.Column("expires_at", _TIME, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("used_assertions_expires_at", "used_assertions", ["expires_at"])
     op.create_table(
         "account_usage",
         sa.Column("account_id", _TEXT, primary_key=True),
@@ -43,6 +52,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("account_usage")
-    for column in ("secret_history", "rate_limit", "tokens_valid_from"):
+    op.drop_table("used_assertions")
+    for column in ("jwks", "secret_history", "rate_limit", "tokens_valid_from"):
         op.drop_column("service_accounts", column)
     op.drop_table("revocations")
