@@ -10,11 +10,13 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import pytest
 
 from artstore.core.attribute_fields import format_timestamp
 from artstore.core.naming import storage_name
+from artstore.core.spec import InsufficientStorageError, StorageBackend
 from tests.services.storage_element.clocks import FakeClock
 from tests.services.storage_element.faulty_storage import Faults, down
 from tests.services.storage_element.harness import (
@@ -282,21 +284,87 @@ async def test_time_in_which_the_element_was_stopped_counts(
         assert removed(await collect(element)) == {"expired": 1}
 
 
-async def test_without_its_catalog_an_element_believes_its_clock_no_more_than_its_files(
+async def test_after_the_loss_of_the_catalog_a_wrong_clock_is_not_believed_for_what_it_has_stamped(
+    start: StartElement, clock: FakeClock, tmp_path: Path
+) -> None:
+    quiet = {"collection": QUIET}
+    in_a_year = datetime(2026, 12, 31, tzinfo=UTC)
+    async with start(clock=clock, element=quiet) as element:
+        await element.stored(b"data", file_id=FILE_ID, **ONE_DAY)
+        permanent = await element.stored(b"kept", expires_at=in_a_year)
+    clock.restart()
+    clock.jump(days=730)
+    async with start(clock=clock, element=quiet) as element:
+        await element.stored(b"later", file_id=id_of(clock.now()))
+    await asyncio.to_thread(lose_catalog, tmp_path)
+    clock.restart()
+
+    async with start(clock=clock, element=quiet) as element:
+        collected = await collect(element)
+        deleted = await element.request("DELETE", f"/api/v1/files/{permanent['file_id']}")
+        kept = await element.download(str(FILE_ID))
+
+    assert "the clock says 2028-11-24" in collected["refused"]
+    assert (deleted.status, deleted.problem) == (409, "retention-active")
+    assert kept == b"data"
+
+
+def id_of(time: datetime) -> UUID:
+    """An id as an ingester whose clock says ``time`` makes one."""
+    milliseconds = int(time.timestamp() * 1000)
+    return UUID(int=milliseconds << 80 | 7 << 76 | 1 << 63)
+
+
+async def test_after_the_loss_of_the_catalog_a_right_clock_is_believed(
     start: StartElement, clock: FakeClock, tmp_path: Path
 ) -> None:
     quiet = {"collection": QUIET}
     async with start(clock=clock, element=quiet) as element:
-        await element.stored(b"data", file_id=FILE_ID, **ONE_DAY)  # its id says 2024
+        await element.stored(b"data", file_id=FILE_ID, **ONE_DAY)
     await asyncio.to_thread(lose_catalog, tmp_path)
+    clock.advance(days=3)
+
+    async with start(clock=clock, element=quiet) as element:
+        assert removed(await collect(element)) == {"expired": 1}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}"])
+async def test_where_nobody_tells_the_time_nothing_goes_until_somebody_confirms_the_clock(
+    start: StartElement, clock: FakeClock, content: bytes | None
+) -> None:
+    quiet = {"collection": QUIET}
+    async with start(clock=clock, element=quiet) as element:
+        await element.stored(b"data", file_id=FILE_ID, **ONE_DAY)
+    witness = element.root / "clock.json"
+    witness.unlink()
+    if content is not None:
+        witness.write_bytes(content)
     clock.advance(days=3)
 
     async with start(clock=clock, element=quiet) as element:
         refused = await collect(element)
         confirmed = await collect(element, confirm_clock=True)
+    async with start(clock=clock, element=quiet) as element:
+        after = await element.get(GC)
 
-    assert "refused" in refused
+    assert "confirm" in refused["refused"]
+    assert "clock.json" in refused["refused"]
     assert removed(confirmed) == {"expired": 1}
+    assert after.get("clock_doubt") is None
+
+
+async def test_a_full_disk_keeps_no_element_from_starting_without_a_witness_of_the_time(
+    start: StartElement, clock: FakeClock, faults: Faults
+) -> None:
+    def wrap(storage: StorageBackend) -> StorageBackend:
+        wrapped = faults.wrap(storage)
+        wrapped.fault_before_put = lambda key: (
+            InsufficientStorageError("full") if key == "clock.json" else None
+        )
+        return wrapped
+
+    async with start(wrap=wrap, clock=clock) as element:
+        assert (await element.put(b"data")).status == 201
 
 
 # --- how much ---

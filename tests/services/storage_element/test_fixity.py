@@ -331,7 +331,13 @@ async def test_nothing_is_left_of_the_sample(element: ElementClient) -> None:
     await scrubbed(element)
 
     assert await element.metric("artstore_element_fixity_sample_missed") == 0
-    assert sorted(os.listdir(element.root)) == [".artstore", "ARTSTORE.md", "element.json", "lease.json"]
+    assert sorted(os.listdir(element.root)) == [
+        ".artstore",
+        "ARTSTORE.md",
+        "clock.json",
+        "element.json",
+        "lease.json",
+    ]
 
 
 async def test_the_longest_unread_files_come_first(start: StartElement) -> None:

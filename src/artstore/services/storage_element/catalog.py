@@ -96,9 +96,9 @@ class Catalog:
         return self._state.file_count
 
     @property
-    def newest_id(self) -> UUID:
-        """The largest id, of those that grow with time; the id 0 when there is none."""
-        return self._state.newest_id
+    def is_new(self) -> bool:
+        """Whether there never was a file."""
+        return self._state.last_sequence == 0 and self._state.unusable == 0
 
     @property
     def pending(self) -> Mapping[UUID | None, Intent]:

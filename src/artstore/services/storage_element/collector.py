@@ -23,7 +23,7 @@ from artstore.core.collection import (
 from artstore.core.keys import CATALOG, METRICS
 from artstore.core.logging import get_logger
 from artstore.core.modes import Operation
-from artstore.core.spec import ArtStoreError, Database, UnavailableError
+from artstore.core.spec import ArtStoreError, Database, InsufficientStorageError, UnavailableError
 from artstore.services.storage_element import sightings
 from artstore.services.storage_element.candidates import (
     Candidate,
@@ -251,6 +251,6 @@ async def open_collector(app: web.Application) -> AsyncGenerator[Collector, None
         finally:
             for task in running:
                 task.cancel()
-    # Another process may have the root, and with it the catalog: the time is for that one to keep.
-    with suppress(UnavailableError):
+    # Another process may have the root: the time is for that one to keep. Or there is no room for it.
+    with suppress(UnavailableError, InsufficientStorageError):
         await element.time.keep()

@@ -90,10 +90,10 @@ async def _open_root(app: web.Application, lease: RootLease) -> AsyncGenerator[E
             ),
             clock=clock,
             time=await TrustedTime.open(
-                app[CATALOG],
+                storage,
                 clock,
                 tolerance=timedelta(hours=settings.element.collection.clock_tolerance),
-                newest_id=catalog.newest_id,
+                is_new_root=catalog.is_new,
             ),
         )
         await element.look_at_space()

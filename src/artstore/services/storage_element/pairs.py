@@ -9,8 +9,9 @@ from artstore.core.spec import ObjectInfo, StorageBackend
 from artstore.services.storage_element.fixity_records import SAMPLE_KEY
 from artstore.services.storage_element.identity import GUIDE_KEY, IDENTITY_KEY
 from artstore.services.storage_element.lease_record import LEASE_KEY
+from artstore.services.storage_element.trusted_time import CLOCK_KEY
 
-OF_THE_ROOT: Final = frozenset({GUIDE_KEY, IDENTITY_KEY, LEASE_KEY, SAMPLE_KEY})
+OF_THE_ROOT: Final = frozenset({CLOCK_KEY, GUIDE_KEY, IDENTITY_KEY, LEASE_KEY, SAMPLE_KEY})
 
 
 @dataclass(frozen=True, slots=True)

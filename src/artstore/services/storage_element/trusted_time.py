@@ -1,19 +1,25 @@
 """The time by which files expire: never later than two witnesses say, and counted from when both agree."""
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
-from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from artstore.core.attribute_fields import format_timestamp
 from artstore.core.logging import get_logger
-from artstore.core.spec import Database
-from artstore.services.storage_element.catalog_work import load_work, save_work
+from artstore.core.spec import (
+    ArtStoreError,
+    InsufficientStorageError,
+    NotFoundError,
+    StorageBackend,
+    UnavailableError,
+)
 from artstore.services.storage_element.clock import Clock
+from artstore.services.storage_element.small_objects import put_small, read_small
 
-NAME: Final = "clock"
+CLOCK_KEY: Final = "clock.json"
 _log: Final = get_logger("element")
 
 
@@ -29,46 +35,48 @@ class Witness(BaseModel):
     seen: datetime
 
 
+NOBODY: Final = Witness(
+    boot="", at=datetime.fromtimestamp(0, UTC), uptime=0, seen=datetime.fromtimestamp(0, UTC)
+)
+"""Of a root that has files and no witness: so early that by it no file expires."""
+
+
 class TrustedTime:
     """The time of day, checked against the time that has passed since it was last believed.
 
+    The witness of that lies in the root, not in the catalog: whoever loses that loses no files.
     What passed is what the machine's uptime says, which nobody can set. Across restarts of the machine
     nothing says it, so there a jump of up to ``tolerance`` goes unnoticed.
     """
 
     def __init__(
-        self,
-        database: Database,
-        clock: Clock,
-        *,
-        tolerance: timedelta,
-        boot: str,
-        base: Witness,
-        is_new: bool,
+        self, storage: StorageBackend, clock: Clock, *, tolerance: timedelta, boot: str, base: Witness
     ) -> None:
-        self._database = database
+        self._storage = storage
         self._clock = clock
         self._tolerance = tolerance
         self._boot = boot
         self._base = base
         # Without a name, each run of the machine is another one.
-        self._is_from_before_boot = not is_new and (base.boot != boot or not boot)
-        self._is_believed = not is_new and not self._is_from_before_boot
+        self._is_from_before_boot = base.boot != boot or not boot
+        self._is_believed = not self._is_from_before_boot
 
     @classmethod
-    async def open(cls, database: Database, clock: Clock, *, tolerance: timedelta, newest_id: UUID) -> Self:
-        """With what the last run left; else with the time in the newest id, before which it cannot be."""
+    async def open(
+        cls, storage: StorageBackend, clock: Clock, *, tolerance: timedelta, is_new_root: bool
+    ) -> Self:
+        """With what the last run left in the root; where there are no files, nothing contradicts the clock.
+
+        What the files say of their time is no witness: clients and wrong clocks have made it.
+        """
         boot = await asyncio.to_thread(clock.boot)
-        kept = await load_work(database, NAME, Witness)
-        opened = cls(
-            database,
-            clock,
-            tolerance=tolerance,
-            boot=boot,
-            base=kept or _first(clock, newest_id, boot=boot),
-            is_new=kept is None,
-        )
-        await opened.keep()
+        base = await _read(storage)
+        opened = cls(storage, clock, tolerance=tolerance, boot=boot, base=base or NOBODY)
+        if base is None and is_new_root:
+            opened._believe()
+        # A full disk keeps no element from serving: then the next start has an older witness.
+        with suppress(InsufficientStorageError, UnavailableError):
+            await opened.keep()
         return opened
 
     def now(self) -> datetime:
@@ -87,6 +95,11 @@ class TrustedTime:
         now, proven = self._clock.now(), self._proven()
         if abs(now - proven) <= self._tolerance:
             return None
+        if self._base is NOBODY:
+            return (
+                f"the clock says {format_timestamp(now)}, and the root has no {CLOCK_KEY} that could tell "
+                f"whether that is so: confirm that it is"
+            )
         return (
             f"the clock says {format_timestamp(now)}, but by what has passed since it was last believed "
             f"it is {format_timestamp(proven)}: set it right, or confirm that it is"
@@ -119,19 +132,15 @@ class TrustedTime:
         self._is_believed = True
 
     async def _save(self, witness: Witness) -> None:
-        async with self._database.transaction() as transaction:
-            await save_work(transaction, NAME, witness)
+        await put_small(self._storage, CLOCK_KEY, f"{witness.model_dump_json(indent=2)}\n".encode())
 
 
-def _first(clock: Clock, newest_id: UUID, *, boot: str) -> Witness:
-    """Of a root that nobody has looked after yet: without a file, nothing contradicts the clock."""
-    at = clock.now() if newest_id.int == 0 else _time_of(newest_id)
-    return Witness(boot=boot, at=at, uptime=clock.uptime(), seen=at)
-
-
-def _time_of(file_id: UUID) -> datetime:
-    """Milliseconds since 1970 in its first 48 bits (RFC 9562 section 5.7)."""
+async def _read(storage: StorageBackend) -> Witness | None:
+    """What the last run left. Whatever else is there witnesses nothing."""
     try:
-        return datetime.fromtimestamp((file_id.int >> 80) / 1000, UTC)
-    except (OverflowError, ValueError):
-        return datetime.max.replace(tzinfo=UTC)
+        return Witness.model_validate_json(await read_small(storage, CLOCK_KEY))
+    except NotFoundError:
+        return None
+    except (ArtStoreError, ValidationError) as error:
+        _log.warning("witness_of_time_not_read", key=CLOCK_KEY, reason=type(error).__name__)
+        return None
