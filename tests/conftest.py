@@ -1,12 +1,15 @@
 """Fixtures for every test: a blocking call in the event loop fails the test."""
 
+import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from tests.s3.ceph import running_ceph
 from tests.s3.servers import S3Server, running_swift
+from tests.services.admin.people import make_people
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +36,11 @@ def ceph() -> Iterator[S3Server]:
     """Ceph's object gateway; for tests with the marker ``full``."""
     with running_ceph() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def people_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of an admin in which people may log in (:mod:`tests.services.admin.people`)."""
+    data = tmp_path_factory.mktemp("people-before")
+    asyncio.run(make_people(data))
+    return data

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Final
 
 from artstore.core.logging import configure_logging
-from docs.generator import command_line, configuration, errors, http_api, metrics, modes, plugin_api, scopes
+from docs.generator import (
+    command_line,
+    configuration,
+    errors,
+    http_api,
+    metrics,
+    modes,
+    permissions,
+    plugin_api,
+    scopes,
+)
 
 REFERENCE: Final = Path(__file__).parents[1] / "reference"
 NOTICE: Final = "<!-- Written by docs/generator from the code: change the code, not this page. -->\n"
@@ -21,6 +31,7 @@ PAGES: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "http-api.md": http_api.page,
     "metrics.md": metrics.page,
     "modes.md": modes.page,
+    "permissions.md": permissions.page,
     "plugin-api.md": plugin_api.page,
     "scopes.md": scopes.page,
 }

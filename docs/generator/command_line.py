@@ -16,10 +16,10 @@ INTRODUCTION: Final = """\
 A failure is one line on standard error and exit code 1 (the cluster refused or could not), or 2 (the
 command or the configuration cannot be used). Commands that use a cluster find it by, in this order:
 `--data`, `--profile`, the variables `ARTSTORE_URL` with `ARTSTORE_CLIENT_ID` and
-`ARTSTORE_CLIENT_SECRET`, `ARTSTORE_PROFILE`, `ARTSTORE_DATA`, the directory `artstore-data` where they are
-started, the profile `default`. Over TLS, whom to trust and what to show is said by `[tls]` of the directory,
-the table `tls` of the profile, or the variables `ARTSTORE_CA_CERT_FILE`, `ARTSTORE_CLIENT_CERT_FILE` and
-`ARTSTORE_CLIENT_KEY_FILE`."""
+`ARTSTORE_CLIENT_SECRET`, `ARTSTORE_PROFILE`, `ARTSTORE_DATA`, the login (`artstore login`), the directory
+`artstore-data` where they are started, the profile `default`. Over TLS, whom to trust and what to show is
+said by `[tls]` of the directory, the table `tls` of the profile, or the variables `ARTSTORE_CA_CERT_FILE`,
+`ARTSTORE_CLIENT_CERT_FILE` and `ARTSTORE_CLIENT_KEY_FILE`."""
 
 
 def page() -> Iterator[str]:

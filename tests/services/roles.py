@@ -59,7 +59,7 @@ class Roles:
     def __init__(self, data: Path, session: ClientSession) -> None:
         self.data = data
         self._ports = {role: Port.free().number for role in self.singletons}
-        self._session = session
+        self.session = session
         self._servers: list[RoleServer] = []
         self._tokens: dict[str, str] = {}
 
@@ -113,7 +113,7 @@ class Roles:
 
     async def issue_to(self, client_id: str, client_secret: str) -> str:
         """An access token of any account."""
-        async with self._session.post(
+        async with self.session.post(
             self.settings().url("admin") + TOKEN,
             data={"grant_type": "client_credentials"},
             headers={"Authorization": encode_basic_auth(client_id, client_secret)},
@@ -132,14 +132,14 @@ class Roles:
     ) -> Answer:
         """One authenticated request to anywhere, as the administrator unless told otherwise."""
         sent = {"Authorization": f"Bearer {token or await self.token()}", **(headers or {})}
-        async with self._session.request(
+        async with self.session.request(
             method, url, headers=sent, allow_redirects=False, **arguments
         ) as response:
             return Answer(response.status, response.headers, await response.read())
 
     async def metric(self, server: RoleServer, name: str, **labels: str) -> float:
         """The present value of a sample; 0 when there is none."""
-        async with self._session.get(f"{server.url}/metrics") as response:
+        async with self.session.get(f"{server.url}/metrics") as response:
             text = await response.text()
         return sample(text, name, **labels)
 
@@ -153,7 +153,7 @@ class Roles:
 
     async def readiness(self, server: RoleServer) -> dict[str, Any]:
         """What a role says of itself."""
-        async with self._session.get(f"{server.url}/health/ready") as response:
+        async with self.session.get(f"{server.url}/health/ready") as response:
             found: dict[str, Any] = await response.json()
         return found
 

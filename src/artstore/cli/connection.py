@@ -10,26 +10,27 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
-from prometheus_client import CollectorRegistry
+from aiohttp import ClientSession
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from artstore.cli.directory import ADMINISTRATOR, CONFIG_NAME, DEFAULT_DATA, RUNNING_NAME
+from artstore.cli.directory import ADMINISTRATOR, CONFIG_NAME, DEFAULT_DATA
+from artstore.cli.place import CONFIG_DIRECTORY, Place, open_tls, place_of_directory, place_of_url
 from artstore.cli.secrets_chain import prepare_secrets
-from artstore.core.client.roles import RoleClient, open_role_client
-from artstore.core.client.tokens import ClientCredentials, GetCredentials
+from artstore.cli.session import Session, SessionFile, SessionTokens
+from artstore.core.client.metrics import ClientMetrics
+from artstore.core.client.roles import MakeTokens, RoleClient, open_client
+from artstore.core.client.tokens import AccessTokens, ClientCredentials, GetCredentials, TokenSource
 from artstore.core.config import RoleName, environment_variable, read_settings
 from artstore.core.exchange import Endpoints
 from artstore.core.metrics import Metrics
 from artstore.core.registry import Registry
 from artstore.core.spec import ConfigurationError, UnavailableError, UpstreamError
-from artstore.core.tls.endpoint import FindKey, TlsEndpoint
-from artstore.core.tls.metrics import TlsMetrics
 from artstore.core.tls.settings import TlsSettings
 from artstore.core.validation import describe
 
 T = TypeVar("T")
 
-PROFILES: Final = Path(typer.get_app_dir("artstore")) / "profiles.toml"
+PROFILES: Final = CONFIG_DIRECTORY / "profiles.toml"
 ADMINISTRATOR_SECRET: Final = f"client-{ADMINISTRATOR}"
 
 DataOption = Annotated[
@@ -42,16 +43,26 @@ ProfileOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where admin is, how to get credentials for it, and how to trust it.
+    """Where admin is, and how to get access tokens from it."""
 
-    ``find_key`` looks a private key up that ``tls`` names as a secret.
-    """
+    place: Place
+    tokens: MakeTokens = field(repr=False)
 
-    admin_url: str
-    credentials: GetCredentials = field(repr=False)
-    tls: TlsSettings
-    base_directory: Path = Path()
-    find_key: FindKey | None = field(default=None, repr=False)
+    @classmethod
+    def of_account(cls, place: Place, credentials: GetCredentials) -> "Target":
+        """A service account's."""
+
+        def tokens(session: ClientSession, metrics: ClientMetrics) -> AccessTokens:
+            return TokenSource(
+                session, token_url=place.token_url, credentials=credentials, metrics=metrics.tokens
+            )
+
+        return cls(place, tokens)
+
+    @classmethod
+    def of_login(cls, login: Session, file: SessionFile) -> "Target":
+        """A person's."""
+        return cls(login.place(), lambda session, _: SessionTokens(session, file))
 
 
 class Archive:
@@ -88,42 +99,20 @@ def with_archive(
 @asynccontextmanager
 async def _open(target: Target) -> AsyncGenerator[Archive, None]:
     """Connect before anything else is done, so that a cluster that is down is told once."""
-    token_url = f"{target.admin_url}/api/v1/auth/token"
+    admin_url = target.place.admin_url
     async with (
-        _open_tls(target) as tls,
-        open_role_client(
-            token_url=token_url, credentials=target.credentials, is_role=False, tls=tls
-        ) as client,
+        open_tls(target.place) as tls,
+        open_client(target.tokens, token_url=target.place.token_url, is_role=False, tls=tls) as client,
     ):
         try:
-            endpoints = await client.get(f"{target.admin_url}/api/v1/endpoints", Endpoints)
+            endpoints = await client.get(f"{admin_url}/api/v1/endpoints", Endpoints)
         except (UnavailableError, UpstreamError) as error:
-            raise UnavailableError(f"cannot use the cluster at {target.admin_url}: {error.detail}") from error
-        yield Archive(client, target.admin_url, endpoints)
-
-
-@asynccontextmanager
-async def _open_tls(target: Target) -> AsyncGenerator[TlsEndpoint | None, None]:
-    """As a client only; nothing where there is no TLS."""
-    if not target.admin_url.startswith("https://"):
-        yield None
-        return
-    tls = TlsEndpoint(
-        target.tls.model_copy(update={"enabled": False}),
-        role=ADMINISTRATOR,
-        base_directory=target.base_directory,
-        metrics=TlsMetrics(CollectorRegistry()),
-    )
-    async with tls.open(target.find_key or _no_secrets):
-        yield tls
-
-
-async def _no_secrets(name: str) -> bytes:
-    raise ConfigurationError(f"the secret {name} cannot be looked up without the directory of a cluster")
+            raise UnavailableError(f"cannot use the cluster at {admin_url}: {error.detail}") from error
+        yield Archive(client, admin_url, endpoints)
 
 
 def _target(data: Path | None, profile: str | None) -> Target:
-    """An option wins over the environment, which wins over what lies in the current directory."""
+    """An option wins over the environment, that over a login, and that over what lies in this directory."""
     if data is not None:
         return _of_directory(data)
     if profile is not None:
@@ -132,21 +121,22 @@ def _target(data: Path | None, profile: str | None) -> Target:
         return _of_environment(url)
     if (name := environment_variable("ARTSTORE_PROFILE")) is not None:
         return _of_profile(name)
-    directory = Path(environment_variable("ARTSTORE_DATA") or DEFAULT_DATA)
-    if (directory / CONFIG_NAME).exists():
-        return _of_directory(directory)
+    if (named := environment_variable("ARTSTORE_DATA")) is not None:
+        return _of_directory(Path(named))
+    if (login := (file := SessionFile()).read()) is not None:
+        return Target.of_login(login, file)
+    if (DEFAULT_DATA / CONFIG_NAME).exists():
+        return _of_directory(DEFAULT_DATA)
     if PROFILES.exists():
         return _of_profile("default")
     raise ConfigurationError(
-        f"no cluster is named: use --data DIR, --profile NAME, or ARTSTORE_URL, ARTSTORE_CLIENT_ID and "
-        f"ARTSTORE_CLIENT_SECRET (there is no {DEFAULT_DATA} here)"
+        f"no cluster is named: log in (artstore login), use --data DIR or --profile NAME, or set "
+        f"ARTSTORE_URL, ARTSTORE_CLIENT_ID and ARTSTORE_CLIENT_SECRET (there is no {DEFAULT_DATA} here)"
     )
 
 
 def _of_directory(directory: Path) -> Target:
     settings = read_settings(directory / CONFIG_NAME)
-    running = directory / RUNNING_NAME
-    admin_url = running.read_text().strip() if running.exists() else settings.url("admin")
     open_secrets = prepare_secrets(Registry(base_directory=settings.base_directory), settings)
 
     async def credentials() -> ClientCredentials:
@@ -162,11 +152,7 @@ def _of_directory(directory: Path) -> Target:
         except ValueError as error:
             raise ConfigurationError(f"secret {ADMINISTRATOR_SECRET} cannot be used: {error}") from None
 
-    async def find_key(name: str) -> bytes:
-        async with open_secrets(Metrics(role="client")) as secrets:
-            return await secrets.require_bytes(name)
-
-    return Target(admin_url, credentials, settings.tls, settings.base_directory, find_key)
+    return Target.of_account(place_of_directory(directory, settings), credentials)
 
 
 def _of_environment(url: str) -> Target:
@@ -176,24 +162,14 @@ def _of_environment(url: str) -> Target:
         raise ConfigurationError(
             "ARTSTORE_URL is set: set ARTSTORE_CLIENT_ID and ARTSTORE_CLIENT_SECRET as well"
         )
-    return _target_of("the environment", url, client_id, client_secret, _certificates_of_environment())
+    source = "the environment"
+    return _target_of(source, place_of_url(source, url), client_id, client_secret)
 
 
-def _certificates_of_environment() -> TlsSettings:
-    names = ("ca_cert_file", "client_cert_file", "client_key_file")
-    given = {name: environment_variable(f"ARTSTORE_{name.upper()}") for name in names}
-    try:
-        return TlsSettings.model_validate({name: value for name, value in given.items() if value})
-    except ValidationError as error:
-        raise ConfigurationError("; ".join(message for _, message in describe(error))) from None
-
-
-def _target_of(source: str, url: str, client_id: str, client_secret: str, tls: TlsSettings) -> Target:
-    if not url.startswith(("http://", "https://")):
-        raise ConfigurationError(f"{source}: the URL {url} should begin with http:// or https://")
+def _target_of(source: str, place: Place, client_id: str, client_secret: str) -> Target:
     if ":" in client_id:
         raise ConfigurationError(f"{source}: a client id has no colon; the secret is given by itself")
-    return Target(url.rstrip("/"), _known(ClientCredentials(client_id, client_secret)), tls)
+    return Target.of_account(place, _known(ClientCredentials(client_id, client_secret)))
 
 
 class _Profile(BaseModel):
@@ -225,13 +201,9 @@ def _of_profile(name: str) -> Target:
     except ValidationError as error:
         faults = "; ".join(f"{path} {message}" for path, message in describe(error, _Profile))
         raise ConfigurationError(f"[{name}] in {PROFILES}: {faults}") from None
-    return _target_of(
-        f"[{name}] in {PROFILES}",
-        profile.url,
-        profile.client_id,
-        profile.client_secret.get_secret_value(),
-        profile.tls,
-    )
+    source = f"[{name}] in {PROFILES}"
+    place = place_of_url(source, profile.url, profile.tls)
+    return _target_of(source, place, profile.client_id, profile.client_secret.get_secret_value())
 
 
 def _known(credentials: ClientCredentials) -> Callable[[], Awaitable[ClientCredentials]]:

@@ -29,6 +29,8 @@ from artstore.core.config import RoleName, Settings, read_settings
 from artstore.core.logging import configure_logging
 from artstore.core.server import Listener, serve
 from artstore.core.spec import ConfigurationError
+from artstore.services.admin.first_person import FIRST_PASSWORD, FirstLogin
+from artstore.services.admin.keys import ADMIN
 
 ALL_ROLES: Final[Sequence[RoleName]] = ("admin", "element", "ingester", "query")
 
@@ -56,12 +58,9 @@ def up(
         settings = read_settings(data / CONFIG_NAME, overrides=overrides)
     refuse_unsafe(settings, data / CONFIG_NAME)
     configure_logging(log_format=settings.logging.format, level=settings.logging.level)
+    listeners = [_listener(role, settings) for role in ALL_ROLES]
     event_loop.run(
-        serve(
-            [_listener(role, settings) for role in ALL_ROLES],
-            settings=settings.server,
-            on_ready=lambda: _announce(data, settings),
-        ),
+        serve(listeners, settings=settings.server, on_ready=lambda: _announce(data, settings, listeners)),
         roles=ALL_ROLES,
     )
     _forget(data, settings)
@@ -129,7 +128,7 @@ def _forget(data: Path, settings: Settings) -> None:
         running.unlink(missing_ok=True)
 
 
-def _announce(data: Path, settings: Settings) -> None:
+def _announce(data: Path, settings: Settings, listeners: Sequence[Listener]) -> None:
     (data / RUNNING_NAME).write_text(settings.url("admin") + "\n")
     option = "" if data == DEFAULT_DATA else f" --data {shlex.quote(str(data))}"
     console = Console(highlight=False, soft_wrap=True)
@@ -140,7 +139,17 @@ def _announce(data: Path, settings: Settings) -> None:
     console.print(
         f"Files are under {escape(str(data / 'storage'))}, credentials under {escape(str(data / 'secrets'))}."
     )
+    for listener in listeners:
+        if listener.role == "admin" and (first := listener.app[ADMIN].people.first_login) is not None:
+            _announce_first_login(console, first)
     console.print("In another terminal:")
     for example in ("put --recursive FOLDER", "search WORD", "get ID -o FILE", "verify --recursive FOLDER"):
         console.print(f"  artstore {escape(example + option)}")
     console.print("Stop with Ctrl-C.\n")
+
+
+def _announce_first_login(console: Console, first: FirstLogin) -> None:
+    """Once: at the start that made it. What is no terminal is a log, in which passwords have no place."""
+    where = f"the secret {FIRST_PASSWORD} has the password"
+    password = f"password {first.password}" if console.is_terminal else where
+    console.print(f"First login: {first.username}, {password}; it has to be changed.", markup=False)

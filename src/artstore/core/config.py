@@ -135,6 +135,42 @@ class SigningKeySettings(Section):
         return min(5.0, self.jwks_lifetime)
 
 
+class PasswordSettings(Section):
+    """What passwords of people must be like."""
+
+    min_length: Annotated[int, Field(ge=8, le=128, description="Characters.")] = 12
+    min_strength: Annotated[
+        int,
+        Field(ge=0, le=4, description="How hard it is to guess, from 0 to 4 (zxcvbn)."),
+    ] = 3
+    max_age_days: Annotated[
+        int, Field(ge=0, le=365, description="Days after which it has to be changed; 0: never.")
+    ] = 90
+    warning_days: Annotated[
+        int, Field(ge=0, le=90, description="Days before that from which its owner is told.")
+    ] = 14
+    history: Annotated[
+        int, Field(ge=0, le=24, description="So many former passwords cannot be chosen again.")
+    ] = 5
+
+
+class LoginSettings(Section):
+    """How people log in, and for how long."""
+
+    max_failures: Annotated[
+        int, Field(ge=1, le=100, description="Wrong passwords after which no more are tried for a while.")
+    ] = 5
+    lockout_duration: Annotated[float, Field(ge=1, le=86400, description="Seconds; that while.")] = 900
+    session_lifetime: Annotated[
+        int,
+        Field(
+            ge=300,
+            le=90 * 86400,
+            description="Seconds after which whoever has not used ArtStore must log in again.",
+        ),
+    ] = 7 * 86400
+
+
 class AdminSettings(RoleSettings):
     """The admin role: issuer, accounts, registry, index."""
 
@@ -170,6 +206,8 @@ class AdminSettings(RoleSettings):
             description="Seconds for which the temporary copy of a finalized file is kept.",
         ),
     ] = 86400
+    passwords: PasswordSettings = PasswordSettings()
+    logins: LoginSettings = LoginSettings()
 
 
 class FixitySettings(Section):

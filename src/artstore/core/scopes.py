@@ -1,9 +1,13 @@
 """Which scopes there are, and which of them a role of a person or application has: one table."""
 
-from collections.abc import Mapping
-from typing import Final, Literal
+from collections.abc import Mapping, Set
+from typing import Final, Literal, TypeVar
+
+from artstore.core.spec import ForbiddenError
 
 AccountRole = Literal["ADMIN", "OPERATOR", "USER", "AUDITOR", "READONLY"]
+PersonRole = Literal["super_admin", "admin", "readonly"]
+RoleName = TypeVar("RoleName", AccountRole, PersonRole)
 
 SCOPES: Final[Mapping[str, str]] = {
     "files:read": "search, read metadata, download",
@@ -19,6 +23,8 @@ SCOPES: Final[Mapping[str, str]] = {
     "accounts:write": "create, rotate and delete service accounts",
     "keys:read": "see which keys sign access tokens",
     "keys:write": "replace the key that signs access tokens",
+    "people:read": "list the people who may log in",
+    "people:write": "create, change and delete people, reset their passwords, unlock them",
     "audit:read": "read, export and verify the audit log",
     "audit:write": "hand records of its own to the audit log (roles other than admin only)",
     "index:write": "hand a committed record to the index (ingester only)",
@@ -37,6 +43,15 @@ ROLE_SCOPES: Final[Mapping[AccountRole, frozenset[str]]] = {
     "AUDITOR": frozenset({"audit:read", "files:read"}),
     "READONLY": frozenset({"files:read"}),
 }
+
+PERSON_SCOPES: Final[Mapping[PersonRole, frozenset[str]]] = {
+    "super_admin": ROLE_SCOPES["ADMIN"] | {"people:read", "people:write"},
+    "admin": ROLE_SCOPES["ADMIN"] | {"people:read"},
+    "readonly": frozenset(
+        {"files:read", "storage:read", "accounts:read", "keys:read", "people:read", "audit:read"}
+    ),
+}
+"""What people may do. Names of roles differ in case from those of applications: none is both."""
 
 SERVICE_SCOPES: Final[Mapping[str, frozenset[str]]] = {
     "admin": frozenset(
@@ -68,5 +83,23 @@ SERVICE_SCOPES: Final[Mapping[str, frozenset[str]]] = {
 
 def scopes_of(role: str | None, explicit: frozenset[str] = frozenset()) -> frozenset[str]:
     """The scopes of an account. An unknown role has none; an unknown scope is not granted."""
-    granted = next((scopes for name, scopes in ROLE_SCOPES.items() if name == role), frozenset[str]())
-    return granted | (explicit & SCOPES.keys())
+    return _of(ROLE_SCOPES, role) | (explicit & SCOPES.keys())
+
+
+def person_scopes(role: str) -> frozenset[str]:
+    """The scopes of a person. An unknown role has none, and so has a role of applications."""
+    return _of(PERSON_SCOPES, role)
+
+
+def require_held(scopes: Set[str], held: Set[str]) -> None:
+    """Nobody makes, changes or ends an identity that may do more than they may.
+
+    Raises:
+        ForbiddenError: ``scopes`` has what ``held`` has not.
+    """
+    if excess := sorted(scopes - held):
+        raise ForbiddenError(f"this needs scopes that the access token does not have: {' '.join(excess)}")
+
+
+def _of(table: Mapping[RoleName, frozenset[str]], role: str | None) -> frozenset[str]:
+    return next((scopes for name, scopes in table.items() if name == role), frozenset[str]())

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.services.admin.harness import AdminClient, ElementServer, Port, admin_settings, running_admin
+from tests.services.admin.people import admin_with_people
 
 StartAdmin = Callable[..., AbstractAsyncContextManager[AdminClient]]
 
@@ -62,3 +63,10 @@ async def element(tmp_path: Path, port: Port) -> AsyncGenerator[ElementServer, N
     """A running storage element that trusts the admin of the test."""
     async with ElementServer(tmp_path, port).running() as element:
         yield element
+
+
+@pytest.fixture
+async def people(people_before: Path, tmp_path: Path) -> AsyncGenerator[AdminClient, None]:
+    """An admin in which people may log in."""
+    async with admin_with_people(people_before, tmp_path) as admin:
+        yield admin

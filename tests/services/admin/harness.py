@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from aiohttp import ClientSession, encode_basic_auth, web
@@ -58,6 +59,7 @@ def admin_settings(
     token_lifetime: int = 1800,
     issuer: str | None = None,
     signing_keys: Mapping[str, object] | None = None,
+    admin_options: Mapping[str, object] = MappingProxyType({}),
     **sections: object,
 ) -> Settings:
     """The embedded default below ``data``, with ``elements`` to register at start.
@@ -69,6 +71,7 @@ def admin_settings(
         "elements": elements,
         "token_lifetime": token_lifetime,
         "signing_keys": signing_keys or {},
+        **admin_options,
     }
     return Settings.model_validate({"base_directory": data, "issuer": issuer, "admin": admin, **sections})
 

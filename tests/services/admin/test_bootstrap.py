@@ -28,6 +28,7 @@ from tests.services.admin.harness import (
 
 SYSTEM: Final = {"administrator", "admin", "element", "ingester", "query"}
 SECRETS: Final = {
+    "admin-password",
     "audit-key",
     "audit-signing-key",
     "master-key",
@@ -67,7 +68,7 @@ async def test_every_system_account_has_what_it_needs_and_nothing_more(admin: Ad
     found = await accounts(admin)
 
     assert {name for name, account in found.items() if account["is_system"]} == SYSTEM
-    assert set(found["administrator"]["scopes"]) == ROLE_SCOPES["ADMIN"]
+    assert set(found["administrator"]["scopes"]) == ROLE_SCOPES["ADMIN"] | {"people:read", "people:write"}
     for name, scopes in SERVICE_SCOPES.items():
         assert set(found[name]["scopes"]) == scopes
         assert found[name]["client_id"].startswith(f"sa_dev_{name}_")

@@ -1,7 +1,7 @@
 """The client with which one role calls another: pooled, authenticated, with deadlines and one retry."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from random import uniform
@@ -24,12 +24,14 @@ from artstore import __version__
 from artstore.core.client.deadlines import deadline_headers, time_left
 from artstore.core.client.metrics import ClientMetrics
 from artstore.core.client.targets import Targets
-from artstore.core.client.tokens import GetCredentials, TokenSource, failure_of
+from artstore.core.client.tokens import AccessTokens, GetCredentials, TokenSource, failure_of
 from artstore.core.http.problems import remote_error
 from artstore.core.spec import UnavailableError, UpstreamError
 from artstore.core.tls.endpoint import TlsEndpoint
 
 M = TypeVar("M", bound=BaseModel)
+MakeTokens = Callable[[ClientSession, ClientMetrics], AccessTokens]
+"""Makes what gives a client its tokens, from what the client has open."""
 
 CONNECT_TIMEOUT: Final = 5.0
 DEFAULT_DEADLINE: Final = 15.0
@@ -66,13 +68,13 @@ class RoleClient:
     def __init__(
         self,
         session: ClientSession,
-        tokens: TokenSource,
+        tokens: AccessTokens,
         metrics: ClientMetrics,
         *,
         is_role: bool = True,
     ) -> None:
         self._session = session
-        self._tokens = tokens
+        self.tokens = tokens
         self._metrics = metrics
         self._targets = Targets(metrics.left_alone)
         self._is_role = is_role
@@ -170,7 +172,7 @@ class RoleClient:
         return await self._send_once(call)
 
     async def _send_once(self, call: _Call) -> ClientResponse:
-        token = await self._tokens.get()
+        token = await self.tokens.get()
         sent = {**call.headers, "Authorization": f"Bearer {token}"}
         if (request_id := get_contextvars().get("request_id")) is not None:
             sent["X-Request-ID"] = request_id
@@ -179,7 +181,7 @@ class RoleClient:
             call.method, call.url, headers=sent, data=call.data, timeout=timeout, allow_redirects=False
         )
         if response.status == 401:
-            self._tokens.forget(token)
+            self.tokens.forget(token)
         return response
 
 
@@ -192,26 +194,49 @@ async def open_role_client(
     is_role: bool = True,
     tls: TlsEndpoint | None = None,
 ) -> AsyncGenerator[RoleClient, None]:
-    """Hold a pooled client open. Does no I/O before the first call.
+    """Hold a pooled client of a service account open. Does no I/O before the first call."""
 
-    Who is no role but a person (``is_role=False``) is told what they may not do. Without ``tls``, an
-    ``https`` URL is trusted by the system's authorities. What is measured is registered in ``registry``;
-    without one, nobody looks at it.
+    def tokens(session: ClientSession, metrics: ClientMetrics) -> AccessTokens:
+        return TokenSource(session, token_url=token_url, credentials=credentials, metrics=metrics.tokens)
+
+    async with open_client(
+        tokens, token_url=token_url, registry=registry, is_role=is_role, tls=tls
+    ) as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_client(
+    make_tokens: MakeTokens,
+    *,
+    token_url: str,
+    registry: CollectorRegistry | None = None,
+    is_role: bool,
+    tls: TlsEndpoint | None = None,
+) -> AsyncGenerator[RoleClient, None]:
+    """Hold a pooled client open, whatever gives it its tokens. Does no I/O before the first call.
+
+    Who is no role but a person (``is_role=False``) is told what they may not do. What is measured is
+    registered in ``registry``; without one, nobody looks at it.
     """
     metrics = ClientMetrics(registry or CollectorRegistry(), token_url=token_url)
-    connector = TCPConnector(limit=0, keepalive_timeout=30, ssl=True if tls is None else tls.client)
-    async with ClientSession(
-        connector=connector,
-        auto_decompress=False,
-        read_bufsize=READ_BUFFER,
-        headers={"User-Agent": f"artstore/{__version__}"},
-        trace_configs=[] if tls is None or not tls.settings.enabled else [_counting_reuse(tls)],
-    ) as session:
-        tokens = TokenSource(session, token_url=token_url, credentials=credentials, metrics=metrics.tokens)
+    async with open_session(tls) as session:
+        tokens = make_tokens(session, metrics)
         try:
             yield RoleClient(session, tokens, metrics, is_role=is_role)
         finally:
             await tokens.close()
+
+
+def open_session(tls: TlsEndpoint | None = None) -> ClientSession:
+    """A pool of connections to roles. Without ``tls``, ``https`` is trusted by the system's authorities."""
+    return ClientSession(
+        connector=TCPConnector(limit=0, keepalive_timeout=30, ssl=True if tls is None else tls.client),
+        auto_decompress=False,
+        read_bufsize=READ_BUFFER,
+        headers={"User-Agent": f"artstore/{__version__}"},
+        trace_configs=[] if tls is None or not tls.settings.enabled else [_counting_reuse(tls)],
+    )
 
 
 def parse(model: type[M], body: bytes) -> M:

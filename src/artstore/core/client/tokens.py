@@ -5,7 +5,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 from aiohttp import (
     ClientConnectorCertificateError,
@@ -84,7 +84,27 @@ class _Token:
     expires_at: float
 
 
-class TokenSource:
+class AccessTokens(Protocol):
+    """Where a client gets the access token from that it sends."""
+
+    async def get(self) -> str:
+        """A token that holds.
+
+        Raises:
+            ArtStoreError: there is none, and why.
+        """
+        ...
+
+    def forget(self, value: str) -> None:
+        """``value`` was refused: do not give it again."""
+        ...
+
+    async def close(self) -> None:
+        """Stop whatever is under way."""
+        ...
+
+
+class TokenSource(AccessTokens):
     """Gives the current access token of one service account."""
 
     def __init__(

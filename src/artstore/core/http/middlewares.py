@@ -14,6 +14,7 @@ from artstore.core.client.deadlines import DEADLINE_HEADER, note_deadline
 from artstore.core.http.addresses import client_address
 from artstore.core.http.charging import charge_credentials, charge_principal
 from artstore.core.http.cors import cors_headers, preflight_answer
+from artstore.core.http.operations import Operation
 from artstore.core.http.problems import http_error_response, problem_response
 from artstore.core.keys import (
     ANSWERING,
@@ -29,7 +30,7 @@ from artstore.core.keys import (
     STOPPING,
 )
 from artstore.core.logging import get_logger
-from artstore.core.spec import ArtStoreError, Credentials, ForbiddenError, UnauthenticatedError
+from artstore.core.spec import ArtStoreError, Credentials, ForbiddenError, Principal, UnauthenticatedError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -173,11 +174,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     await request.app[REVOCATIONS].require_valid(principal)
     request[PRINCIPAL] = principal
     await charge_principal(request, principal)
-    scope = endpoint.operation.scope
-    if scope is not None and scope not in principal.scopes:
-        raise ForbiddenError(
-            f"this needs the scope {scope}, which the access token does not have", scope=scope
-        )
+    _require_permission(endpoint.operation, principal)
     return await handler(request)
 
 
@@ -194,6 +191,16 @@ def bearer_token(request: web.Request) -> str | None:
     if len(headers) > 1 or scheme.lower() != "bearer" or not token.strip():
         raise UnauthenticatedError("send one Authorization header of the form: Bearer <access token>")
     return token.strip()
+
+
+def _require_permission(operation: Operation, principal: Principal) -> None:
+    scope = operation.scope
+    if scope is not None and scope not in principal.scopes:
+        raise ForbiddenError(
+            f"this needs the scope {scope}, which the access token does not have", scope=scope
+        )
+    if operation.principal_kind not in (None, principal.kind):
+        raise ForbiddenError(f"this is for principals of the type {operation.principal_kind} only")
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from artstore.core.http.bodies import ask_for_body, guarded_body
 from artstore.core.modes import Operation as ModeOperation
-from artstore.core.spec import ArtStoreError, InvalidRequestError
+from artstore.core.spec import ArtStoreError, InvalidRequestError, PrincipalKind
 from artstore.core.validation import invalid_request
 
 Handler = Callable[..., Awaitable[BaseModel | web.StreamResponse | None]]
@@ -41,6 +41,7 @@ class Operation:
 
     Args:
         scope: The scope the principal must have; ``None`` admits every authenticated principal.
+        principal_kind: Only principals of this kind are let through.
         public: Nobody needs to authenticate.
         status: Status of the successful answer.
         problems: Errors it can answer with, beyond those its inputs and protection imply.
@@ -56,6 +57,7 @@ class Operation:
     path: str
     handler: Handler
     scope: str | None = None
+    principal_kind: PrincipalKind | None = None
     public: bool = False
     status: int = 200
     problems: Sequence[type[ArtStoreError]] = ()

@@ -21,9 +21,12 @@ from artstore.core.spec import (
     IncompleteBodyError,
     InsufficientStorageError,
     InvalidRequestError,
+    LockedOutError,
+    LoginRefusedError,
     ModeNotAllowedError,
     ModeTransitionNotAllowedError,
     NotFoundError,
+    PasswordExpiredError,
     PreconditionFailedError,
     RangeNotSatisfiableError,
     RequestTimeoutError,
@@ -57,6 +60,9 @@ PROBLEM_TYPES: Final[Mapping[type[ArtStoreError], ProblemType]] = {
     ChecksumMismatchError: ProblemType(422, "Checksum mismatch"),
     UnauthenticatedError: ProblemType(401, "Unauthenticated"),
     ForbiddenError: ProblemType(403, "Forbidden"),
+    LoginRefusedError: ProblemType(401, "Login refused"),
+    PasswordExpiredError: ProblemType(403, "Password has to be changed"),
+    LockedOutError: ProblemType(423, "Locked out"),
     ModeNotAllowedError: ProblemType(409, "Mode does not allow this"),
     ModeTransitionNotAllowedError: ProblemType(409, "No such change of mode"),
     RetentionActiveError: ProblemType(409, "The file must be kept"),
@@ -200,6 +206,8 @@ def _kind(error: ArtStoreError) -> ProblemType:
 
 
 def _headers(error: ArtStoreError) -> dict[str, str]:
+    if isinstance(error, LoginRefusedError):
+        return {"WWW-Authenticate": 'Bearer realm="artstore"'}  # no token was sent that could be invalid
     if isinstance(error, UnauthenticatedError):
         return {"WWW-Authenticate": 'Bearer realm="artstore", error="invalid_token"'}  # RFC 6750 section 3
     if isinstance(error, ForbiddenError) and error.scope:
@@ -208,7 +216,7 @@ def _headers(error: ArtStoreError) -> dict[str, str]:
         }
     if isinstance(error, RangeNotSatisfiableError):
         return {"Content-Range": f"bytes */{error.size}"}
-    if isinstance(error, TooManyRequestsError | UnavailableError):
+    if isinstance(error, TooManyRequestsError | LockedOutError | UnavailableError):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
     return {}
 

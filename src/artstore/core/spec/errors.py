@@ -9,7 +9,10 @@ The tree, with the stable code of each::
     ├── InvalidRequestError        invalid-request
     │   └── ChecksumMismatchError  checksum-mismatch
     ├── UnauthenticatedError       unauthenticated
+    │   └── LoginRefusedError      login-refused
     ├── ForbiddenError             forbidden
+    │   └── PasswordExpiredError   password-expired
+    ├── LockedOutError             locked-out
     ├── ModeNotAllowedError        mode-not-allowed
     ├── ModeTransitionNotAllowedError  mode-transition-not-allowed
     ├── RetentionActiveError       retention-active
@@ -109,6 +112,28 @@ class ForbiddenError(ArtStoreError):
     def __init__(self, detail: str, *, scope: str | None = None) -> None:
         super().__init__(detail)
         self.scope = scope
+
+
+class LoginRefusedError(UnauthenticatedError):
+    """Name and password do not belong together, or nobody has that name: which of the two is not told."""
+
+    code = "login-refused"
+
+
+class PasswordExpiredError(ForbiddenError):
+    """The password is right, but nobody may go on with it: it has to be changed first."""
+
+    code = "password-expired"
+
+
+class LockedOutError(ArtStoreError):
+    """Too many wrong passwords: until ``retry_after`` seconds have passed, a right one is refused, too."""
+
+    code = "locked-out"
+
+    def __init__(self, detail: str, *, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class ModeNotAllowedError(ArtStoreError):

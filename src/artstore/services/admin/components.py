@@ -41,6 +41,7 @@ from artstore.services.admin.key_rotation import KeyRotation
 from artstore.services.admin.master_key import MASTER_KEY, MasterKey
 from artstore.services.admin.metadata import server_names
 from artstore.services.admin.metrics import AdminMetrics
+from artstore.services.admin.people_components import PeopleComponents, make_people_components
 from artstore.services.admin.resource_indicators import Resources
 from artstore.services.admin.revocations import Revocations
 from artstore.services.admin.service_accounts import ServiceAccounts
@@ -66,6 +67,7 @@ class Components:
     token_status: TokenStatus
     revocations: Revocations
     guesses: GuessLimit
+    people: PeopleComponents
     accounts: ServiceAccounts
     account_census: AccountCensus
     account_usage: UsageRecorder
@@ -127,6 +129,14 @@ async def make_components(
     clients = ClientAuthenticator(accounts, client_secrets, assertions, usage, stand_in=operator.client_id)
     revocations = Revocations(RevocationsStore(database), revoked)
     await revocations.look()
+    people = await make_people_components(
+        settings,
+        database=database,
+        chain=secrets,
+        client_secrets=client_secrets,
+        issuer=issuer,
+        revocations=revocations,
+    )
     finalizing = FinalizationsStore(database)
     steps = FinalizationSteps(
         files,
@@ -148,6 +158,7 @@ async def make_components(
             clients, TokenReader(signing_keys, issuer=settings.issuer_url()), revocations
         ),
         revocations=revocations,
+        people=people,
         accounts=ServiceAccounts(
             accounts,
             usage=UsageStore(database),

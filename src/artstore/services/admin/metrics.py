@@ -13,6 +13,7 @@ from artstore.services.admin.account_census import AccountMetrics
 from artstore.services.admin.client_requests import ErrorCode, TokenRefusedError
 from artstore.services.admin.finalization_metrics import FinalizationMetrics
 from artstore.services.admin.key_metrics import KeyMetrics
+from artstore.services.admin.login_metrics import LoginMetrics
 
 # Seconds. A token is one signature of a millisecond and one look into the database.
 TOKEN_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -103,6 +104,7 @@ class AdminMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.tokens = TokenMetrics(registry)
+        self.logins = LoginMetrics(registry)
         self.index = IndexMetrics(registry)
         self.finalizations = FinalizationMetrics(registry)
         self.accounts = AccountMetrics(registry)

@@ -71,6 +71,7 @@ async def open_components(app: web.Application) -> AsyncGenerator[Components, No
     finally:
         # The last request has been answered: nothing more will be counted.
         await components.account_usage.write()
+        components.people.hashes.close()
 
 
 @asynccontextmanager

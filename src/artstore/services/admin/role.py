@@ -9,7 +9,9 @@ from artstore.services.admin.authorization_routes import AUTHORIZATION_OPERATION
 from artstore.services.admin.finalization_routes import FINALIZATION_OPERATIONS
 from artstore.services.admin.hold_routes import HOLD_OPERATIONS
 from artstore.services.admin.key_routes import KEY_OPERATIONS
+from artstore.services.admin.login_routes import LOGIN_OPERATIONS
 from artstore.services.admin.mode_routes import MODE_OPERATIONS
+from artstore.services.admin.people_routes import PEOPLE_OPERATIONS
 from artstore.services.admin.resources import RESOURCES
 from artstore.services.admin.routes import OPERATIONS
 
@@ -21,6 +23,8 @@ ROLE: Final = Role(
         *OPERATIONS,
         *ACCOUNT_OPERATIONS,
         *KEY_OPERATIONS,
+        *LOGIN_OPERATIONS,
+        *PEOPLE_OPERATIONS,
         *MODE_OPERATIONS,
         *HOLD_OPERATIONS,
         *FINALIZATION_OPERATIONS,

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from artstore.core.scopes import ROLE_SCOPES, scopes_of
+from artstore.core.scopes import ROLE_SCOPES, require_held, scopes_of
 from artstore.core.secrets import SecretsChain
 from artstore.core.spec import AlreadyExistsError, ForbiddenError
 from artstore.core.stores.account_usage import UsageStore
@@ -70,7 +70,7 @@ class ServiceAccounts:
             ForbiddenError: it would be allowed more than its creator.
             AlreadyExistsError: the name is taken.
         """
-        _require_held(scopes_of(new.role, frozenset(new.scopes)), held_scopes)
+        require_held(scopes_of(new.role, frozenset(new.scopes)), held_scopes)
         secret = self._client_secrets.new()
         now = datetime.now(UTC)
         account = ServiceAccount(
@@ -210,7 +210,7 @@ class ServiceAccounts:
             ForbiddenError: it may do more than whoever asks.
         """
         account = await self._store.get(str(account_id))
-        _require_held(_grantable(account), held_scopes)
+        require_held(_grantable(account), held_scopes)
         revoked = await self._store.revoke_tokens(account.id, at=datetime.now(UTC))
         await self._revocations.look()
         return view(revoked)
@@ -226,7 +226,7 @@ class ServiceAccounts:
             UnsupportedError: it is a system account, and its secret is kept where it cannot be written.
         """
         account = await self._store.get(str(account_id))
-        _require_held(_grantable(account), held_scopes)
+        require_held(_grantable(account), held_scopes)
         secret = self._client_secrets.new()
         if account.is_system:
             # The kept one changes first: it is what holds if this is interrupted (see bootstrap).
@@ -240,13 +240,13 @@ class ServiceAccounts:
             raise ForbiddenError(
                 f"service account {account.name} is one of ArtStore's own: it stays as it is"
             )
-        _require_held(account.granted_scopes, held_scopes)
+        require_held(account.granted_scopes, held_scopes)
         return account
 
     async def _describe(
         self, account: ServiceAccount, wanted: AccountDescription, held_scopes: Set[str]
     ) -> AccountView:
-        _require_held(scopes_of(wanted.role, frozenset(wanted.scopes)), held_scopes)
+        require_held(scopes_of(wanted.role, frozenset(wanted.scopes)), held_scopes)
         try:
             changed = await self._store.update(
                 account.id,
@@ -280,11 +280,6 @@ class ServiceAccounts:
 
 def _kept(keys: ClientKeySet | None) -> str | None:
     return None if keys is None else keys.model_dump_json()
-
-
-def _require_held(scopes: Set[str], held: Set[str]) -> None:
-    if excess := sorted(scopes - held):
-        raise ForbiddenError(f"this needs scopes that the access token does not have: {' '.join(excess)}")
 
 
 def _grantable(account: ServiceAccount) -> frozenset[str]:

@@ -19,7 +19,8 @@ OPERATOR: Final = "administrator"
 """Name of the operator's account."""
 
 SYSTEM_ACCOUNTS: Final = (
-    SystemAccount(OPERATOR, role="ADMIN"),
+    # Whoever runs the cluster can always let people in again: nobody locks this account.
+    SystemAccount(OPERATOR, role="ADMIN", scopes=frozenset({"people:read", "people:write"})),
     *(SystemAccount(name, scopes=scopes) for name, scopes in SERVICE_SCOPES.items()),
 )
 

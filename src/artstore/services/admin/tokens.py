@@ -1,7 +1,8 @@
 """Issues access tokens: JWTs in the profile of RFC 9068."""
 
 import uuid
-from collections.abc import Set
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
@@ -25,6 +26,16 @@ class IssuedToken(BaseModel):
     issued_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class SignedToken:
+    """A token and what its issuer has to remember of it."""
+
+    text: str = field(repr=False)
+    id: str
+    issued_at: datetime
+    expires_at: datetime
+
+
 class TokenIssuer:
     """Signs tokens of one issuer. ``lifetime`` is in seconds, ``rate_limit`` per minute."""
 
@@ -32,48 +43,67 @@ class TokenIssuer:
         self, keys: SigningKeys, *, issuer: str, lifetime: int, rate_limit: int | None = None
     ) -> None:
         self._keys = keys
-        self._issuer = issuer
-        self._lifetime = lifetime
-        self._rate_limit = rate_limit
+        self.issuer = issuer
+        self.lifetime = lifetime
+        self.rate_limit = rate_limit
 
     async def issue(self, account: ServiceAccount, scopes: Set[str], *, audience: str) -> IssuedToken:
-        """A token for ``account``. ``scopes`` must be some of its own.
+        """A token for ``account``. ``scopes`` must be some of its own."""
+        scope = " ".join(sorted(scopes))
+        claims = {**_account_claims(account, scope), **self._limits(account)}
+        signed = await self.sign(
+            claims, audience=audience, lifetime=self.lifetime, not_before=account.tokens_valid_from
+        )
+        return IssuedToken(
+            access_token=signed.text, expires_in=self.lifetime, scope=scope, issued_at=signed.issued_at
+        )
+
+    async def sign(
+        self,
+        claims: Mapping[str, str | int | None],
+        *,
+        audience: str,
+        lifetime: int,
+        token_type: str = TOKEN_TYPE,
+        not_before: datetime | None = None,
+    ) -> SignedToken:
+        """A token with ``claims`` and those that every token has. ``lifetime`` is in seconds.
 
         Signing is done in the event loop: it takes under a millisecond and the library holds the
         interpreter meanwhile, so that a thread would only add its own cost (measured).
         """
         key = await self._keys.current()
-        now = datetime.now(UTC).replace(microsecond=0)
-        if account.tokens_valid_from is not None:
+        issued_at = datetime.now(UTC).replace(microsecond=0)
+        if not_before is not None:
             # Tokens of the second in which others were revoked could not be told from those.
-            now = max(now, account.tokens_valid_from)
-        scope = " ".join(sorted(scopes))
-        claims = self._claims(account, scope=scope, audience=audience, issued_at=now)
-        token = jwt.encode(claims, key.private_key, ALGORITHM, headers={"kid": key.kid, "typ": TOKEN_TYPE})
-        return IssuedToken(access_token=token, expires_in=self._lifetime, scope=scope, issued_at=now)
-
-    def _claims(
-        self, account: ServiceAccount, *, scope: str, audience: str, issued_at: datetime
-    ) -> dict[str, Any]:
-        """RFC 9068 section 2.2. A client that acts for itself is its own subject."""
-        return {
-            "iss": self._issuer,
+            issued_at = max(issued_at, not_before)
+        expires_at = issued_at + timedelta(seconds=lifetime)
+        common: dict[str, Any] = {
+            "iss": self.issuer,
             "aud": audience,
-            "sub": account.client_id,
-            "client_id": account.client_id,
-            "scope": scope,
-            "role": account.role,
-            "name": account.name,
-            "type": "service_account",
-            "token_use": "access",
             "jti": uuid.uuid4().hex,
             "iat": issued_at,
             "nbf": issued_at,
-            "exp": issued_at + timedelta(seconds=self._lifetime),
-            **self._limits(account),
+            "exp": expires_at,
         }
+        headers = {"kid": key.kid, "typ": token_type}
+        text = jwt.encode({**common, **claims}, key.private_key, ALGORITHM, headers=headers)
+        return SignedToken(text, id=common["jti"], issued_at=issued_at, expires_at=expires_at)
 
     def _limits(self, account: ServiceAccount) -> dict[str, int]:
         """How often the token may be used, for every role to hold its bearer to."""
-        limit = self._rate_limit if account.rate_limit is None else account.rate_limit
+        limit = self.rate_limit if account.rate_limit is None else account.rate_limit
         return {} if account.is_system or limit is None else {"rate_limit": limit}
+
+
+def _account_claims(account: ServiceAccount, scope: str) -> dict[str, str | int | None]:
+    """RFC 9068 section 2.2. A client that acts for itself is its own subject."""
+    return {
+        "sub": account.client_id,
+        "client_id": account.client_id,
+        "scope": scope,
+        "role": account.role,
+        "name": account.name,
+        "type": "service_account",
+        "token_use": "access",
+    }
