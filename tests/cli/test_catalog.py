@@ -1,11 +1,12 @@
 """`artstore element rebuild` and `check`: an operator looks after a catalog."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import failure, put_one
+from tests.cli.commands import failure, put, put_one
 from tests.cluster import Cluster
 
 
@@ -27,12 +28,37 @@ def test_what_is_left_out_is_told_to_people(cluster: Cluster, document: Path) ->
     stranger = cluster.data / "storage" / "note.attr.json"
     stranger.write_bytes(b"{")
 
-    told = cluster.command("element", "rebuild").stdout
+    told = cluster.command("element", "rebuild", check=False)
 
-    assert "rebuild done" in told
-    assert "left out of the catalog: 1 unreadable" in told
-    assert "note.attr.json" in told
+    assert told.returncode == 1
+    assert "rebuild done" in told.stdout
+    assert "left out of the catalog: 1 unreadable" in told.stdout
+    assert "note.attr.json" in told.stdout
     stranger.unlink()
+
+
+def test_a_rebuild_that_would_lose_many_files_stops_and_asks(cluster: Cluster, tmp_path: Path) -> None:
+    documents = [tmp_path / f"{number}.txt" for number in range(12)]
+    for document in documents:
+        document.write_text(document.name)
+    stored = put(cluster, *documents)["stored"]
+    cluster.command("element", "check")  # by then all is in plain files
+    [year] = (cluster.data / "storage").glob("[0-9]*")
+    elsewhere = tmp_path / "another disk"
+    shutil.move(year, elsewhere)
+    year.symlink_to(elsewhere)
+
+    refused = cluster.command("element", "rebuild", check=False)
+    known = cluster.command("info", stored[0]["file_id"], check=False)
+    year.unlink()
+    shutil.move(elsewhere, year)
+    mended = cluster.command("element", "rebuild")
+
+    assert (refused.returncode, known.returncode) == (1, 0)
+    assert "rebuild failed" in refused.stdout
+    assert "at most 10 may be" in refused.stdout
+    assert stored[0]["file_id"] in refused.stdout
+    assert "rebuild done" in mended.stdout
 
 
 @pytest.mark.parametrize("command", ["info", "rebuild", "check"])

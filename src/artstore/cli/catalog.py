@@ -21,22 +21,33 @@ def rebuild(
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Watch it to its end, or only begin it.")
     ] = True,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Even if it lacks many files that the catalog knows.")
+    ] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="Give up the one that is under way.")] = False,
     json: JsonOption = False,
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Build the catalog of a storage element again from the sidecars, while it serves."""
+    """Build the catalog of a storage element again from the sidecars, while it serves.
+
+    Exits with 1 when it failed, or when a sidecar was left out of it.
+    """
 
     async def run(archive: Archive) -> RebuildStatus:
         url = await element_url(archive, element) + REBUILD
-        async with archive.client.request("DELETE" if cancel else "POST", url) as response:
+        start = f"{url}?accept_loss={str(accept_loss).lower()}"
+        asked = ("DELETE", url) if cancel else ("POST", start)
+        async with archive.client.request(*asked) as response:
             status = parse(RebuildStatus, await response.read())
         return await _watch(archive, url, status) if wait else status
 
     status = with_archive(data, profile, run)
     print_json(status) if json else _print_rebuild(status)
-    if status.state == "failed" or (status.state == "cancelled" and not cancel):
+    is_whole = status.state == "running" or (
+        status.state == "done" and not status.faults and not status.lacking
+    )
+    if not (is_whole or cancel):
         raise typer.Exit(1)
 
 
@@ -63,3 +74,6 @@ def _print_rebuild(status: RebuildStatus) -> None:
         counts = ", ".join(f"{count} {fault}" for fault, count in status.faults.items())
         console.print(f"left out of the catalog: {counts}", markup=False)
         print_table(("fault", "sidecar", "why"), examples)
+    if status.lacking:
+        console.print(f"lacking: {status.lacking} files that the catalog knew before", markup=False)
+        print_table(("data", "why"), [(each.key, each.reason) for each in status.lacking_examples])

@@ -18,6 +18,9 @@ CHANGES_FREE: Final = 100
 """So many repairs are made without further questions, or so large a part of the files if that is more:"""
 PART_FREE: Final = 0.01
 
+LACKING_FREE: Final = 10
+"""So many files may be lacking after a rebuild, or ``PART_FREE`` of them: some sidecars are damaged."""
+
 SHORTEST_GRACE: Final = timedelta(hours=1)
 
 
@@ -53,6 +56,10 @@ class RebuildStatus(BaseModel):
     examples: Annotated[
         Mapping[SidecarFault, Sequence[Example]], Field(description=f"The first {MAX_EXAMPLES} of each kind.")
     ] = {}
+    lacking: Annotated[
+        int, Field(description="Files of the catalog before, tombstones included, that the new one lacks.")
+    ] = 0
+    lacking_examples: Annotated[Sequence[Example], Field(description=f"The first {MAX_EXAMPLES}.")] = ()
     epoch: Annotated[str | None, Field(description="Of the new catalog, once it serves.")] = None
     reason: Annotated[str | None, Field(description="Why it failed.")] = None
 

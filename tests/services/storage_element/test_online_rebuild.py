@@ -54,8 +54,9 @@ async def wait_until_held(element: ElementClient, storage: HeldStorage) -> None:
     await element.wait_for_metric("artstore_element_catalog_rebuild_sidecars", 2)
 
 
-async def rebuilt(element: ElementClient) -> dict[str, Any]:
-    await start_rebuild(element)
+async def rebuilt(element: ElementClient, *, accept_loss: bool = False) -> dict[str, Any]:
+    answer = await element.request("POST", f"{REBUILD}?accept_loss={str(accept_loss).lower()}")
+    assert answer.status == 202, answer
     status = await ended(element)
     assert status["state"] == "done", status
     return status
@@ -260,6 +261,39 @@ async def test_a_rebuild_that_fails_says_why_and_leaves_the_catalog(start: Start
         assert (status["state"], status["reason"]) == ("failed", "the disk does not answer")
         assert len(await element.file_ids()) == 8
         assert (await element.put(b"more")).status == 201
+
+
+async def test_a_rebuild_that_lacks_more_than_a_few_files_is_not_put_in_place(element: ElementClient) -> None:
+    lost = [await element.stored(f"{n}".encode()) for n in range(11)]
+    await element.placed_files()
+    hidden = [element.root / file["storage_path"] / f"{file['storage_filename']}.attr.json" for file in lost]
+    for path in hidden:
+        path.rename(path.with_suffix(".hidden"))
+
+    await start_rebuild(element)
+    refused = await ended(element)
+    known = await element.file_ids()
+    accepted = await rebuilt(element, accept_loss=True)
+
+    assert refused["state"] == "failed"
+    assert "at most 10 may be" in refused["reason"]
+    assert refused["lacking"] == len(refused["lacking_examples"]) == 11
+    assert known == [file["file_id"] for file in lost]
+    assert (accepted["lacking"], accepted["files"], await element.file_ids()) == (11, 0, [])
+
+
+async def test_a_few_files_that_are_lacking_are_named(element: ElementClient) -> None:
+    lost, kept = [await element.stored(content) for content in (b"lost", b"kept")]
+    await element.placed_files()
+    sidecar = element.root / lost["storage_path"] / f"{lost['storage_filename']}.attr.json"
+    sidecar.unlink()
+
+    status = await rebuilt(element)
+
+    assert [each["key"] for each in status["lacking_examples"]] == [
+        f"{lost['storage_path']}/{lost['storage_filename']}"
+    ]
+    assert await element.file_ids() == [kept["file_id"]]
 
 
 async def test_what_others_keep_in_the_database_survives(start: StartElement, tmp_path: Path) -> None:

@@ -21,13 +21,24 @@ from artstore.services.storage_element.repairs import Repairs
 CATALOG_CARE: Final = web.AppKey("catalog_care", CatalogCare)
 
 
-async def start_rebuild(request: web.Request) -> RebuildStatus:
+class RebuildQuery(BaseModel):
+    """What a rebuild may do."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    accept_loss: Annotated[
+        bool, Field(description="Put it in place however many files it lacks that the present one knows.")
+    ] = False
+
+
+async def start_rebuild(request: web.Request, query: RebuildQuery) -> RebuildStatus:
     """Build the catalog again from the sidecars, while the element serves.
 
     While a rebuild is under way, this is its status. The new catalog takes the place of the present one when
-    it is complete, under a new `epoch`: whoever follows the journal reads it from its beginning.
+    it is complete, under a new `epoch`: whoever follows the journal reads it from its beginning. If it lacks
+    more than a few of the files that the present one knows, it has failed, and that one stays.
     """
-    return await request.app[CATALOG_CARE].rebuilder.start()
+    return await request.app[CATALOG_CARE].rebuilder.start(accept_loss=query.accept_loss)
 
 
 async def rebuild_status(request: web.Request) -> RebuildStatus:

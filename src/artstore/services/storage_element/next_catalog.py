@@ -6,10 +6,11 @@ from typing import Final, cast
 from uuid import UUID
 
 from artstore.core.attributes import FileAttributes, FileStatus
+from artstore.core.inspection import Example
 from artstore.core.journal import FileOperation
 from artstore.core.naming import SIDECAR_SUFFIX
-from artstore.core.spec import Row, Transaction
-from artstore.core.stores.rows import integer, listed, text
+from artstore.core.spec import Reader, Row, Transaction
+from artstore.core.stores.rows import count, integer, listed, text
 from artstore.services.storage_element.catalog_records import Change, Committed
 from artstore.services.storage_element.catalog_writer import APPEND, PUT_FILE, file_row, journal_row
 from artstore.services.storage_element.sidecars import Sidecar, Unusable
@@ -34,6 +35,10 @@ _CHANGED: Final = (
     " FROM catalog_journal AS j JOIN catalog_files AS f"
     " ON f.file_id = j.file_id AND f.sequence = j.sequence"
     " WHERE j.sequence > :after AND j.sequence <= :until ORDER BY j.sequence"
+)
+_LACKING: Final = (
+    " FROM catalog_files AS f LEFT JOIN catalog_next_files AS n ON n.file_id = f.file_id"
+    " WHERE n.file_id IS NULL AND f.sequence <= :until"
 )
 _REMOVE_FORGOTTEN: Final = (
     "DELETE FROM catalog_next_files WHERE file_id IN ("
@@ -96,6 +101,22 @@ async def carry_over(
         [Committed(change, number, time, "") for number, change in enumerate(changes, position + 1)],
     )
     return len(changes), sum(1 for change in changes if str(change.file_id) not in known)
+
+
+async def lacking(reader: Reader, *, until: int, limit: int) -> tuple[int, Sequence[Example]]:
+    """How many files the present catalog has, up to a position of its journal, that the next one lacks.
+
+    With the first ``limit`` of them.
+    """
+    number = await count(reader, f"SELECT 1{_LACKING}", {"until": until})
+    rows = await reader.fetch_all(
+        f"SELECT f.file_id, f.storage_key{_LACKING} ORDER BY f.file_id LIMIT :limit",
+        {"until": until, "limit": limit},
+    )
+    reason = "the catalog knows file {}, and the storage has no sidecar of it that can be used"
+    return number, [
+        Example(key=text(row, "storage_key"), reason=reason.format(text(row, "file_id"))) for row in rows
+    ]
 
 
 async def remove_forgotten(transaction: Transaction, *, after: int) -> int:

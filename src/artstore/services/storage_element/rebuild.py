@@ -14,9 +14,17 @@ from typing import Final, Self
 from pydantic import BaseModel
 
 from artstore.core.attribute_fields import format_timestamp
-from artstore.core.inspection import MAX_EXAMPLES, Example, RebuildStatus, SidecarFault, WorkState
+from artstore.core.inspection import (
+    LACKING_FREE,
+    MAX_EXAMPLES,
+    PART_FREE,
+    Example,
+    RebuildStatus,
+    SidecarFault,
+    WorkState,
+)
 from artstore.core.logging import get_logger
-from artstore.core.spec import Database, StorageBackend, Transaction
+from artstore.core.spec import Database, PreconditionFailedError, StorageBackend, Transaction
 from artstore.core.stores.rows import count
 from artstore.services.storage_element.catalog_schema import (
     begin_log,
@@ -29,6 +37,7 @@ from artstore.services.storage_element.catalog_work import load_work, save_work
 from artstore.services.storage_element.next_catalog import (
     add,
     carry_over,
+    lacking,
     put_unusable,
     remove_forgotten,
 )
@@ -61,10 +70,14 @@ class Base(BaseModel):
 
 
 class Progress(BaseModel):
-    """How far a rebuild has come. ``starts`` is how often the root had been started then."""
+    """How far a rebuild has come.
+
+    ``starts`` is how often the root had been started then; ``accept_loss``: however many files it lacks.
+    """
 
     status: RebuildStatus
     starts: int
+    accept_loss: bool = False
     base: Base | None = None
     last_key: str | None = None
     position: int = 0
@@ -97,13 +110,20 @@ class Rebuild:
 
     @classmethod
     async def begin(
-        cls, storage: StorageBackend, database: Database, *, base: Base | None, starts: int, report: Report
+        cls,
+        storage: StorageBackend,
+        database: Database,
+        *,
+        base: Base | None,
+        starts: int,
+        report: Report,
+        accept_loss: bool = False,
     ) -> Self:
         """Begin with nothing."""
         await drop_old(database)
         expected = None if base is None else await count(database, "SELECT 1 FROM catalog_files")
         status = RebuildStatus(state="running", started_at=datetime.now(UTC), expected=expected)
-        progress = Progress(status=status, base=base, starts=starts)
+        progress = Progress(status=status, base=base, starts=starts, accept_loss=accept_loss)
         async with database.transaction() as transaction:
             await begin_next(transaction, database.dialect, tag=uuid.uuid4().hex[:8])
             await save_work(transaction, NAME, progress)
@@ -136,6 +156,25 @@ class Rebuild:
                 progress = await self._carry_over(transaction, until=min(base.carried + BATCH_SIZE, until))
                 await save_work(transaction, NAME, progress)
             self._progress = progress
+
+    async def require_most(self) -> None:
+        """Compare with the catalog that serves: much that is lacking is more likely out of sight than gone.
+
+        Raises:
+            PreconditionFailedError: more files are lacking than may be.
+        """
+        if (base := self._progress.base) is None:
+            return
+        number, examples = await lacking(self._database, until=base.carried, limit=MAX_EXAMPLES)
+        status = self.status.model_copy(update={"lacking": number, "lacking_examples": examples})
+        self._progress = self._progress.model_copy(update={"status": status})
+        known = status.expected or 0
+        allowed = max(LACKING_FREE, int(known * PART_FREE))
+        if number > allowed and not self._progress.accept_loss:
+            raise PreconditionFailedError(
+                f"{number} files that the catalog knows are lacking, and at most {allowed} may be: is all "
+                f"of the root there, and none of it a link? The catalog stays, unless the loss is accepted"
+            )
 
     async def put_in_place(self, transaction: Transaction, *, until: int, epoch: str) -> None:
         """Repeat the rest, and let the new catalog be the catalog."""

@@ -45,8 +45,8 @@ class Rebuilder:
         """Stop; the next start goes on."""
         await self._work.stop()
 
-    async def start(self) -> RebuildStatus:
-        """Begin, unless one is under way."""
+    async def start(self, *, accept_loss: bool = False) -> RebuildStatus:
+        """Begin, unless one is under way. ``accept_loss``: even if it lacks much that the catalog knows."""
         async with self._work.turn:
             if not self._work.is_busy:
                 await self._element.root.require_present()
@@ -58,6 +58,7 @@ class Rebuilder:
                     base=Base(epoch=catalog.epoch, began=last, carried=last),
                     starts=self._element.identity.starts,
                     report=self._report,
+                    accept_loss=accept_loss,
                 )
                 self._run(rebuild)
             return self._status
@@ -89,6 +90,7 @@ class Rebuilder:
         """Once begun it is finished, whoever is cancelled: half of the element would not know of it."""
         catalog = self._element.catalog
         await rebuild.catch_up(catalog.last_sequence)
+        await rebuild.require_most()
         epoch = uuid.uuid4().hex
         switching = asyncio.create_task(
             catalog.switch(
