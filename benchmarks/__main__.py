@@ -17,6 +17,7 @@ from benchmarks import (
     search,
     sidecars,
     small_uploads,
+    tls,
     tokens,
 )
 from benchmarks.tables import console
@@ -33,6 +34,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Workplace], None]]] = {
     "search": search.run,
     "rebuild": rebuild.run,
     "s3": s3.run,
+    "tls": tls.run,
 }
 
 

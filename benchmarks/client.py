@@ -2,11 +2,13 @@
 
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
+from pathlib import Path
 from typing import Final
 
 from artstore.core.ids import new_file_id
@@ -33,10 +35,23 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificates:
+    """What a client of mutual TLS trusts and shows, from a directory as `artstore certs` makes it."""
+
+    directory: Path
+    client: str
+
+    def context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.directory / "ca.crt")
+        context.load_cert_chain(self.directory / f"{self.client}.crt", self.directory / f"{self.client}.key")
+        return context
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """Requests to one port, over and over, for ``seconds`` or until each connection has sent ``count``.
 
-    ``served_by`` are the processes whose processor time is measured.
+    ``served_by`` are the processes whose processor time is measured. With ``certificates`` over TLS.
     """
 
     port: int
@@ -45,6 +60,7 @@ class Load:
     served_by: Sequence[int]
     seconds: float = float("inf")
     count: float = float("inf")
+    certificates: Certificates | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +119,9 @@ class _Client:
         self._load = load
         self._requests = cycle(load.requests)
         self._socket = socket.create_connection(("127.0.0.1", load.port), timeout=TIMEOUT)
+        if load.certificates is not None:
+            context = load.certificates.context()
+            self._socket = context.wrap_socket(self._socket, server_hostname="127.0.0.1")
         self._buffer = memoryview(bytearray(BUFFER_SIZE))
         self._failure: Exception | None = None
 

@@ -15,13 +15,18 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any, Final, Literal
 
-from benchmarks.client import Load, generate
+from benchmarks.client import Certificates, Load, generate
 from benchmarks.comparison import Sample
 from benchmarks.processes import cpu_seconds, in_child
 
 RoleName = Literal["admin", "element", "ingester", "query"]
 OFFSETS: Final[Mapping[RoleName, int]] = {"admin": 0, "element": 10, "ingester": 20, "query": 30}
 
+TLS: Final = (
+    '{enabled = true, verify_mode = "required", ca_cert_file = "certs/ca.crt", crl_file = "certs/crl.pem", '
+    'cert_file = "certs/{role}.crt", key_file = "certs/{role}.key", '
+    'client_cert_file = "certs/{role}-client.crt", client_key_file = "certs/{role}-client.key"}'
+)
 START_TIMEOUT: Final = 30.0
 STOP_TIMEOUT: Final = 30.0
 IDLE_SHARE: Final = 0.05
@@ -35,13 +40,22 @@ class DeploymentError(Exception):
 
 
 class Deployment:
-    """All four roles on one directory: a process each, or one process for all (``artstore up``)."""
+    """All four roles on one directory: a process each, or one process for all (``artstore up``).
+
+    With ``tls`` they speak mutual TLS, with certificates of their own authority.
+    """
 
     def __init__(
-        self, data: Path, *, one_process: bool = False, environment: Mapping[str, str] | None = None
+        self,
+        data: Path,
+        *,
+        one_process: bool = False,
+        environment: Mapping[str, str] | None = None,
+        tls: bool = False,
     ) -> None:
         self.data = data
-        self._environment = {**os.environ, **(environment or {})}
+        self.certificates = Certificates(data / "certs", "administrator-client") if tls else None
+        self._environment = {**os.environ, **(environment or {}), **({"ARTSTORE__TLS": TLS} if tls else {})}
         self._one_process = one_process
         self._base_port = _free_base_port()
         self._processes: dict[RoleName, subprocess.Popen[bytes]] = {}
@@ -54,6 +68,10 @@ class Deployment:
                 check=True,
                 capture_output=True,
             )
+            if self.certificates is not None:
+                subprocess.run(
+                    [_artstore(), "certs", "init", "--data", str(self.data)], check=True, capture_output=True
+                )
         if self._one_process:
             self._processes = dict.fromkeys(OFFSETS, self._spawn("up", "--data", str(self.data)))
         else:
@@ -112,10 +130,12 @@ class Deployment:
         headers: Mapping[str, str],
     ) -> Any:
         """One request whose answer is JSON."""
+        scheme = "http" if self.certificates is None else "https"
+        context = None if self.certificates is None else self.certificates.context()
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port(role)}{path}", data=body, method=method, headers=dict(headers)
+            f"{scheme}://127.0.0.1:{self.port(role)}{path}", data=body, method=method, headers=dict(headers)
         )
-        with urllib.request.urlopen(request, timeout=START_TIMEOUT) as response:
+        with urllib.request.urlopen(request, timeout=START_TIMEOUT, context=context) as response:
             return json.load(response)
 
     def settle(self) -> None:
@@ -178,11 +198,16 @@ def _artstore() -> str:
     return found
 
 
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def _free_base_port() -> int:
     for _ in range(100):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            base = int(probe.getsockname()[1])
+        base = free_port()
         if base < 65000 and all(_is_free(base + offset) for offset in OFFSETS.values()):
             return base
     raise DeploymentError("no four free ports found")

@@ -67,6 +67,29 @@ def test_an_application_may_ask_the_ingester_but_not_an_element(secured: Cluster
     assert answers == {"ingester": 200, "query": 200, "element": 403}
 
 
+def test_what_was_decided_by_a_certificate_is_in_the_audit_log(secured: Cluster) -> None:
+    _certs(secured, "issue", "curious")
+    headers = {"Authorization": f"Bearer {secured.token()}"}
+    context = secured.ssl_context("curious")
+    request("GET", secured.url("element", "/api/v1/info"), headers=headers, context=context)
+
+    def denied() -> list[dict[str, Any]]:
+        page = secured.request("admin", "GET", "/api/v1/audit-log?outcome=denied&limit=1000").json()
+        records = [item["record"] for item in page["items"]]
+        return [
+            record for record in records if record.get("detail", {}).get("certificate_names") == "curious"
+        ]
+
+    _wait_until(lambda: bool(denied()))
+    [record] = denied()
+    assert (record["kind"], record["role"], record["status"]) == ("authorization", "element", 403)
+    assert record["detail"]["certificate"] == "refused"
+    allowed = secured.request("admin", "GET", "/api/v1/audit-log?outcome=allowed&limit=1000").json()["items"]
+    assert "administrator-client" in {
+        item["record"].get("detail", {}).get("certificate_names") for item in allowed
+    }
+
+
 def test_private_things_are_readable_by_their_owner_only(secured: Cluster) -> None:
     certs = secured.data / "certs"
 

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from artstore.cli.authority import Authority
 from tests.core.tls.certificates import DAY, write_certificate
@@ -29,8 +30,10 @@ async def test_tls_1_3_is_spoken_and_nothing_older(server: TlsServer) -> None:
 
 
 async def test_tls_1_2_is_spoken_where_that_is_configured_with_good_suites_only(server: TlsServer) -> None:
-    await server.start(protocol_version="1.2")
+    with capture_logs() as lines:
+        await server.start(protocol_version="1.2")
 
+    assert "tls_1_2_allowed" in [line["event"] for line in lines]
     good = [suite for suite in TLS12_SUITES if await _speaks(server, "-tls1_2", "-cipher", suite)]
 
     assert good == ["ECDHE-ECDSA-AES256-GCM-SHA384"]
@@ -39,12 +42,16 @@ async def test_tls_1_2_is_spoken_where_that_is_configured_with_good_suites_only(
 
 @pytest.mark.parametrize("name", ["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"])
 async def test_of_tls_1_3_only_the_suites_that_were_chosen(server: TlsServer, name: str) -> None:
-    await server.start(ciphers=[name])
+    with capture_logs() as lines:
+        await server.start(ciphers=[name])
+    warns = "tls_preferred_suite_refused" in [line["event"] for line in lines]
     suites = ("TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256")
 
     spoken = [suite for suite in suites if await _speaks(server, "-ciphersuites", suite)]
 
     assert spoken == [name]
+    # What OpenSSL would choose cannot be taken from it, only refused: whoever starts it must know.
+    assert warns == (name != suites[0])
 
 
 async def test_without_a_certificate_there_is_no_connection(server: TlsServer) -> None:

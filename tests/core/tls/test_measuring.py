@@ -2,6 +2,11 @@
 
 import asyncio
 
+import pytest
+from structlog.testing import capture_logs
+
+from artstore.cli.authority import Authority
+from artstore.core.tls import endpoint
 from tests.core.tls.harness import LIVE, TlsServer
 from tests.services.admin.harness import eventually
 
@@ -32,6 +37,30 @@ async def test_a_server_measures_its_handshakes(server: TlsServer) -> None:
     ):
         left = await server.metric("tls_certificate_expiry_days", cert_type=kind, subject=subject)
         assert days - 2 < left < days
+
+
+async def test_the_term_of_certificates_is_looked_at_again_and_a_short_one_is_told(
+    server: TlsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint, "EXPIRY_CHECK_INTERVAL", 0.05)
+    await asyncio.to_thread(Authority(server.certs).renew, "ingester", days=1)
+
+    with capture_logs() as lines:
+        await server.start()
+        before = await _days_left(server)
+
+        async def has_fallen() -> bool:
+            return await _days_left(server) < before
+
+        assert await eventually(has_fallen)
+
+    warned = [line for line in lines if line["event"] == "tls_certificate_expires_soon"]
+    assert {(line["kind"], line["subject"]) for line in warned} == {("server", "ingester")}
+    assert len(warned) > 1
+
+
+async def _days_left(server: TlsServer) -> float:
+    return await server.metric("tls_certificate_expiry_days", cert_type="server", subject="ingester")
 
 
 async def test_connections_that_are_over_are_no_longer_counted(server: TlsServer) -> None:

@@ -68,6 +68,7 @@ async def check_client_certificate(request: web.Request, handler: Handler) -> we
         tls.metrics.used(reused=connection.begin_request())
     certificate = _certificate(request, connection, tls)
     if certificate is not None:
+        note(certificate_names=", ".join(sorted(certificate.names)))
         _refuse_what_has_ended(certificate, tls)
         request[CLIENT_CERTIFICATE] = certificate
     for rule in request.app[CLIENT_NAME_RULES].get(request.match_info.route, ()):
@@ -109,7 +110,7 @@ def _told_by_proxy(request: web.Request, tls: TlsEndpoint) -> ClientCertificate 
     except ValueError:
         raise InvalidRequestError("Client-Cert is not a certificate as RFC 9440 writes it") from None
     if not tls.is_issued_by_an_authority(certificate.certificate):
-        raise ForbiddenError("the client's certificate is not of an authority that is trusted here")
+        raise _forbidden("the client's certificate is not of an authority that is trusted here")
     return certificate
 
 
@@ -126,13 +127,13 @@ def _der(value: str) -> bytes:
 def _refuse_what_has_ended(certificate: ClientCertificate, tls: TlsEndpoint) -> None:
     """Connections, and sessions that are resumed, may outlive what was found in the handshake."""
     if tls.is_revoked(certificate.certificate):
-        raise ForbiddenError("the client's certificate has been revoked")
+        raise _forbidden("the client's certificate has been revoked")
     if not certificate.is_current():
-        raise ForbiddenError("the client's certificate is not, or no longer, valid")
+        raise _forbidden("the client's certificate is not, or no longer, valid")
 
 
 def _decide(rule: ClientNameRule, certificate: ClientCertificate | None, request: web.Request) -> None:
-    """The one place where names are decided on; each decision is told."""
+    """The one place where names are decided on; each decision is logged, and audited with its request."""
     names = certificate.names if certificate is not None else frozenset[str]()
     facts = {
         "rule": rule.path,
@@ -141,17 +142,19 @@ def _decide(rule: ClientNameRule, certificate: ClientCertificate | None, request
         "path": request.path,
         "client": client_address(request),
     }
-    shown = ", ".join(sorted(names)) or "none"
     if not names.isdisjoint(rule.names):
-        note(certificate="allowed", certificate_names=shown)
+        note(certificate="allowed")
         _log.debug("client_certificate_allowed", **facts)
         return
     if rule.mode == "warn":
-        note(certificate="tolerated", certificate_names=shown)
+        note(certificate="tolerated")
         _log.warning("client_certificate_tolerated", **facts)
         return
-    note(certificate="refused", certificate_names=shown)
+    note(certificate="refused")
     _log.warning("client_certificate_refused", **facts)
-    raise ForbiddenError(
-        "this needs a client certificate with another name than the one that was shown, if any"
-    )
+    raise _forbidden("this needs a client certificate of another name than the one that was shown, if any")
+
+
+def _forbidden(detail: str) -> ForbiddenError:
+    note(reason=detail)
+    return ForbiddenError(detail)

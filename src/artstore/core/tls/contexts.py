@@ -101,7 +101,7 @@ class ObservedConnection(ssl.SSLObject):
             protocol=self._protocol,
             suite=self._suite,
             seconds=time.perf_counter() - self._started,
-            with_certificate=bool(self.getpeercert()),
+            with_certificate=self.getpeercert(binary_form=True) is not None,
         )
 
     def _fail(self, kind: str, error: ssl.SSLError) -> None:
