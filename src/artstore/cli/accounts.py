@@ -47,6 +47,9 @@ def create(
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
     rate_limit: Annotated[int | None, typer.Option(help="Requests per minute it may make.")] = None,
     jwks: KeysOption = None,
+    bound_tokens: Annotated[
+        bool, typer.Option("--bound-tokens", help="Its tokens need its client certificate.")
+    ] = False,
     expires_in_days: Annotated[int, typer.Option(help="Days its secret is good; 0 for ever.")] = 90,
     json: JsonOption = False,
     data: DataOption = None,
@@ -62,6 +65,7 @@ def create(
             "description": description,
             "rate_limit": rate_limit,
             "jwks": read_keys(jwks),
+            "has_bound_tokens": bound_tokens,
             "expires_in_days": expires_in_days,
         },
     )

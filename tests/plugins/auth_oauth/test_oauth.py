@@ -78,12 +78,36 @@ class TestTokens:
 
         await refuse(authenticator, joined(header, mint.claims(), signing_secret=b""))
 
-    async def test_a_token_bound_to_a_certificate_is_not_taken_as_an_ordinary_one(
+    async def test_a_token_bound_to_a_certificate_is_good_with_that_one_alone(
         self, authenticator: Authenticator, mint: TokenMint
     ) -> None:
-        refusal = await refuse(
-            authenticator, mint(cnf={"x5t#S256": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"})
-        )
+        own, other = (Credentials(client_certificate=der) for der in (b"mine", b"another"))
+        token = mint(cnf={"x5t#S256": own.certificate_thumbprint})
+
+        for _ in range(2):  # remembered or not
+            shown = Credentials(bearer_token=token, client_certificate=own.client_certificate)
+            assert (await authenticator.authenticate(shown)).subject
+            for certificate in (other.client_certificate, None):
+                with pytest.raises(UnauthenticatedError, match="bound to a client certificate"):
+                    await authenticator.authenticate(
+                        Credentials(bearer_token=token, client_certificate=certificate)
+                    )
+
+    @pytest.mark.parametrize(
+        "binding",
+        [
+            {},
+            {"x5t#S256": ""},
+            {"x5t#S256": None},
+            {"jkt": "A4Dt"},
+            {"x5t#S256": "A4Dt", "jkt": "A4Dt"},
+            "A4Dt",
+        ],
+    )
+    async def test_a_token_that_is_bound_to_something_else_is_refused(
+        self, authenticator: Authenticator, mint: TokenMint, binding: object
+    ) -> None:
+        refusal = await refuse(authenticator, mint(cnf=binding))
 
         assert "cnf" in refusal.detail
 

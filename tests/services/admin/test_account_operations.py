@@ -51,27 +51,31 @@ async def test_an_account_is_described_anew(admin: AdminClient) -> None:
     assert (await admin.ask_token(credentials_of(account))).status == 200
 
 
-@pytest.mark.parametrize(
-    ("patch", "shown"),
-    [
-        ({"name": "invoices"}, {"name": "invoices", "description": "bills", "role": "USER"}),
-        ({"description": ""}, {"description": "", "role": "USER"}),
-        ({"role": None, "scopes": ["audit:read"]}, {"scopes": ["audit:read"]}),
-        ({"rate_limit": 5}, {"rate_limit": 5, "name": "billing"}),
-        ({}, {"name": "billing", "description": "bills", "role": "USER", "rate_limit": 60}),
-    ],
-)
-async def test_a_patch_changes_what_it_names(
-    admin: AdminClient, patch: dict[str, Any], shown: dict[str, Any]
-) -> None:
-    account = await admin.create_account("billing", description="bills", role="USER", rate_limit=60)
+PATCHES: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
+    ({"name": "invoices"}, {"name": "invoices", "description": "bills", "role": "USER"}),
+    ({"description": ""}, {"description": "", "role": "USER"}),
+    ({"role": None, "scopes": ["audit:read"]}, {"scopes": ["audit:read"]}),
+    ({"rate_limit": 5}, {"rate_limit": 5, "name": "billing"}),
+    ({}, {"name": "billing", "description": "bills", "role": "USER", "rate_limit": 60}),
+]
 
-    answer = await send(admin, "PATCH", account, json=patch)
 
-    changed = answer.json()
-    assert answer.status == 200
-    assert {name: changed[name] for name in shown} == shown
-    assert (await send(admin, "GET", account)).json() == changed
+async def test_a_patch_changes_what_it_names(admin: AdminClient) -> None:
+    for number, (patch, shown) in enumerate(PATCHES):
+        name = shown.get("name") or "billing"
+        described = {"description": "bills", "role": "USER", "rate_limit": 60}
+        account = await admin.create_account(f"account {number}", **described)
+        expected = {
+            **shown,
+            **({"name": f"account {number}"} if name == "billing" and "name" in shown else {}),
+        }
+
+        answer = await send(admin, "PATCH", account, json=patch)
+
+        changed = answer.json()
+        assert answer.status == 200
+        assert {field: changed[field] for field in expected} == expected
+        assert (await send(admin, "GET", account)).json() == changed
 
 
 async def test_null_takes_the_rate_limit_away(admin: AdminClient) -> None:
@@ -82,30 +86,27 @@ async def test_null_takes_the_rate_limit_away(admin: AdminClient) -> None:
     assert "rate_limit" not in changed
 
 
-@pytest.mark.parametrize(
-    ("method", "body", "path"),
-    [
-        ("PATCH", {"name": None}, "name"),
-        ("PATCH", {"name": ""}, "name"),
-        ("PATCH", {"role": None}, ""),
-        ("PATCH", {"scopes": None}, "scopes"),
-        ("PATCH", {"rate_limit": 0}, "rate_limit"),
-        ("PATCH", {"status": "active"}, "status"),
-        ("PATCH", {"is_system": True}, "is_system"),
-        ("PUT", {"role": "USER"}, "name"),
-        ("PUT", {"name": "x"}, ""),
-        ("PUT", {"name": "x", "role": "SUPERUSER"}, "role"),
-    ],
-)
-async def test_what_makes_no_account_is_refused(
-    admin: AdminClient, method: str, body: dict[str, Any], path: str
-) -> None:
+NO_ACCOUNTS: Final[list[tuple[str, dict[str, Any], str]]] = [
+    ("PATCH", {"name": None}, "name"),
+    ("PATCH", {"name": ""}, "name"),
+    ("PATCH", {"role": None}, ""),
+    ("PATCH", {"scopes": None}, "scopes"),
+    ("PATCH", {"rate_limit": 0}, "rate_limit"),
+    ("PATCH", {"status": "active"}, "status"),
+    ("PATCH", {"is_system": True}, "is_system"),
+    ("PUT", {"role": "USER"}, "name"),
+    ("PUT", {"name": "x"}, ""),
+    ("PUT", {"name": "x", "role": "SUPERUSER"}, "role"),
+]
+
+
+async def test_what_makes_no_account_is_refused(admin: AdminClient) -> None:
     account = await admin.create_account()
+    for method, body, path in NO_ACCOUNTS:
+        answer = await send(admin, method, account, json=body)
 
-    answer = await send(admin, method, account, json=body)
-
-    assert (answer.status, answer.problem) == (400, "invalid-request")
-    assert path in [error["path"] for error in answer.json()["errors"]]
+        assert (answer.status, answer.problem) == (400, "invalid-request"), body
+        assert path in [error["path"] for error in answer.json()["errors"]], body
     assert (await send(admin, "GET", account)).json()["updated_at"] == account["updated_at"]
 
 
@@ -165,25 +166,21 @@ async def test_a_new_name_or_right_costs_no_token(admin: AdminClient) -> None:
     assert (await admin.request("GET", FILES, token=token)).status == 200
 
 
-@pytest.mark.parametrize(
-    ("method", "suffix", "body"),
-    [
-        ("PUT", "", DESCRIBED),
-        ("PATCH", "", {"description": "mine"}),
-        ("DELETE", "", None),
-        ("POST", "/suspend", None),
-        ("POST", "/activate", None),
-    ],
-)
-async def test_system_accounts_stay_as_they_are(
-    admin: AdminClient, method: str, suffix: str, body: dict[str, Any] | None
-) -> None:
+CHANGES: Final[list[tuple[str, str, dict[str, Any] | None]]] = [
+    ("PUT", "", DESCRIBED),
+    ("PATCH", "", {"description": "mine"}),
+    ("POST", "/suspend", None),
+    ("POST", "/activate", None),
+]
+
+
+async def test_system_accounts_stay_as_they_are(admin: AdminClient) -> None:
     account = await system_account(admin)
+    for method, suffix, body in [*CHANGES, ("DELETE", "", None)]:
+        answer = await send(admin, method, account, suffix, json=body)
 
-    answer = await send(admin, method, account, suffix, json=body)
-
-    assert (answer.status, answer.problem) == (403, "forbidden")
-    assert "ArtStore's own" in answer.json()["detail"]
+        assert (answer.status, answer.problem) == (403, "forbidden"), (method, suffix)
+        assert "ArtStore's own" in answer.json()["detail"]
     assert (await system_account(admin))["updated_at"] == account["updated_at"]
 
 
@@ -199,36 +196,24 @@ async def test_the_tokens_of_a_system_account_can_be_revoked_for_it_gets_others(
     assert (await admin.request("GET", url, token=new)).status == 200
 
 
-@pytest.mark.parametrize(
-    ("method", "suffix", "body"),
-    [
-        ("PUT", "", DESCRIBED),
-        ("PATCH", "", {"role": "READONLY"}),
-        ("POST", "/suspend", None),
-        ("POST", "/activate", None),
-        ("POST", "/revoke-tokens", None),
-    ],
-)
-async def test_nobody_changes_an_account_that_may_do_more(
-    admin: AdminClient, method: str, suffix: str, body: dict[str, Any] | None
-) -> None:
+async def test_nobody_changes_an_account_that_may_do_more(admin: AdminClient) -> None:
     mighty = await admin.create_account("mighty", role="OPERATOR")
     manager = await admin.create_account("manager", role="USER", scopes=["accounts:write"])
     token = await admin.token(credentials_of(manager))
 
-    answer = await send(admin, method, mighty, suffix, json=body, token=token)
-
-    assert (answer.status, answer.problem) == (403, "forbidden")
+    for method, suffix, body in [*CHANGES, ("POST", "/revoke-tokens", None)]:
+        answer = await send(admin, method, mighty, suffix, json=body, token=token)
+        assert (answer.status, answer.problem) == (403, "forbidden"), (method, suffix)
     assert (await admin.get(f"{ACCOUNTS}/{mighty['id']}"))["updated_at"] == mighty["updated_at"]
 
 
-@pytest.mark.parametrize("body", [{"role": "ADMIN"}, {"scopes": ["storage:read"]}])
-async def test_nobody_raises_an_account_above_themselves(admin: AdminClient, body: dict[str, Any]) -> None:
+async def test_nobody_raises_an_account_above_themselves(admin: AdminClient) -> None:
     small = await admin.create_account("small", role="READONLY")
     manager = await admin.create_account("manager", role="USER", scopes=["accounts:write"])
     token = await admin.token(credentials_of(manager))
 
-    assert (await send(admin, "PATCH", small, json=body, token=token)).status == 403
+    for body in ({"role": "ADMIN"}, {"scopes": ["storage:read"]}):
+        assert (await send(admin, "PATCH", small, json=body, token=token)).status == 403
     assert (await send(admin, "PATCH", small, json={"role": "USER"}, token=token)).status == 200
 
 
@@ -347,3 +332,14 @@ async def test_a_former_secret_of_a_system_account_is_adopted_with_a_warning(sta
 
     adopted = [log for log in logs if log["event"] == "system_secret_adopted"]
     assert [log["log_level"] for log in adopted] == ["warning"]
+
+
+async def test_without_a_certificate_there_are_no_bound_tokens(admin: AdminClient) -> None:
+    account = await admin.create_account(has_bound_tokens=True)
+
+    refused = await admin.ask_token(credentials_of(account))
+    await send(admin, "PATCH", account, json={"has_bound_tokens": False})
+
+    assert (refused.status, refused.json()["error"]) == (400, "invalid_request")
+    assert "mutual TLS" in refused.json()["error_description"]
+    assert (await admin.ask_token(credentials_of(account))).status == 200

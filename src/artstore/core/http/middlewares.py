@@ -19,6 +19,7 @@ from artstore.core.http.problems import http_error_response, problem_response
 from artstore.core.keys import (
     ANSWERING,
     AUTHENTICATOR,
+    CLIENT_CERTIFICATE,
     ENDPOINTS,
     METRICS,
     PRINCIPAL,
@@ -168,7 +169,11 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         if endpoint is not None and endpoint.operation.takes_credentials:
             await charge_credentials(request)
         return await handler(request)
-    credentials = Credentials(bearer_token=bearer_token(request))
+    certificate = request.get(CLIENT_CERTIFICATE)
+    credentials = Credentials(
+        bearer_token=bearer_token(request),
+        client_certificate=None if certificate is None else certificate.der,
+    )
     principal = await request.app[AUTHENTICATOR].authenticate(credentials)
     # Asked every time, beside what the authenticator remembers: a revocation holds at once.
     await request.app[REVOCATIONS].require_valid(principal)

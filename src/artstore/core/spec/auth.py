@@ -1,5 +1,7 @@
 """The ``auth`` contract: from credentials to a principal."""
 
+import base64
+import hashlib
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,10 +12,21 @@ PrincipalKind = Literal["service_account", "admin_user"]
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a request proves its sender with. Neither value is ever printed."""
+    """What a request proves its sender with. Neither value is ever printed.
+
+    ``client_certificate`` is the one (DER) that the sender has proved to have the key of.
+    """
 
     bearer_token: str | None = field(default=None, repr=False)
     client_certificate: bytes | None = field(default=None, repr=False)
+
+    @property
+    def certificate_thumbprint(self) -> str | None:
+        """What a token that is bound to the client's certificate says of it (``x5t#S256``, RFC 8705)."""
+        if self.client_certificate is None:
+            return None
+        digest = hashlib.sha256(self.client_certificate).digest()
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class ServiceAccount(Record):
     without ``secret_expires_at`` never expires. Tokens from before ``tokens_valid_from`` are revoked.
     ``secret_history`` has the hashes of former secrets, the last one first.
     ``jwks`` is the JWK set of its public keys, as JSON.
+    Its tokens may be bound to its certificate.
     """
 
     id: str
@@ -58,6 +59,7 @@ class ServiceAccount(Record):
     rate_limit: int | None = None
     secret_history: OrderedWords = Field(default=(), repr=False)
     jwks: str | None = None
+    has_bound_tokens: bool = False
 
     @property
     def granted_scopes(self) -> frozenset[str]:
@@ -96,6 +98,7 @@ class AccountChange(TypedDict, total=False):
     status: AccountStatus
     rate_limit: int | None
     jwks: str | None
+    has_bound_tokens: bool
 
 
 class AccountsStore:

@@ -44,6 +44,14 @@ _Text = Annotated[str, Field(min_length=1)]
 _Time = Annotated[float, Field(ge=0, lt=datetime.max.replace(tzinfo=UTC).timestamp())]
 
 
+class Confirmation(BaseModel):
+    """What a token is bound to (RFC 7800). Any other binding cannot be checked: such a token is refused."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+    x5t_s256: Annotated[_Text, Field(alias="x5t#S256")]
+
+
 class AccessTokenClaims(BaseModel):
     """The claims that make a principal, as the issuer must write them."""
 
@@ -58,20 +66,20 @@ class AccessTokenClaims(BaseModel):
     token_use: Literal["access"]
     iat: _Time
     exp: _Time
-    # A token bound to a certificate (RFC 8705) is worth nothing without it, and the binding is not
-    # checked here: so it is refused rather than taken as an ordinary one.
-    cnf: None = None
+    cnf: Confirmation | None = None
     rate_limit: Annotated[int | None, Field(ge=1)] = None
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
     """What a token proved, and until when that needs no second look, by a clock that nobody can set: were
-    the time of day set back, an expired token would be believed for as long again.
+    the time of day set back, an expired token would be believed for as long again. ``thumbprint`` is that
+    of the one certificate whose holder it is for.
     """
 
     principal: Principal
     until: float
+    thumbprint: str | None = None
 
 
 @asynccontextmanager
@@ -105,17 +113,20 @@ class OAuthAuthenticator(Authenticator):
         if token is None:
             raise UnauthenticatedError("no access token was sent; send it as 'Authorization: Bearer <token>'")
         verified = self._verified.get(token)
-        if verified is not None and time.monotonic() < verified.until:
-            return verified.principal
-        return await self._verify(token)
+        if verified is None or time.monotonic() >= verified.until:
+            verified = await self._verify(token)
+        # Of every request: the same token may come over another connection.
+        if verified.thumbprint not in (None, credentials.certificate_thumbprint):
+            raise UnauthenticatedError(
+                "the access token is bound to a client certificate: send it over a connection with that one"
+            )
+        return verified.principal
 
-    async def _verify(self, token: str) -> Principal:
+    async def _verify(self, token: str) -> VerifiedToken:
         self._verified.pop(token, None)
         key = await self._keys.find(_key_id(token))
         claims = _access_token_claims(self._signed_claims(token, key))
-        principal = _principal(claims)
-        self._remember(token, principal, expires=claims.exp)
-        return principal
+        return self._remember(token, claims)
 
     def _signed_claims(self, token: str, key: RSAPublicKey) -> dict[str, Any]:
         try:
@@ -133,12 +144,15 @@ class OAuthAuthenticator(Authenticator):
         except jwt.PyJWTError as error:
             raise UnauthenticatedError(REFUSALS.get(type(error), NOT_VALID)) from None
 
-    def _remember(self, token: str, principal: Principal, *, expires: float) -> None:
+    def _remember(self, token: str, claims: AccessTokenClaims) -> VerifiedToken:
         # Not longer than the keys are fresh: a token whose key the issuer withdrew must fall with it.
-        lasts = min(expires + self._config.leeway - time.time(), self._keys.fresh_for)
-        self._verified[token] = VerifiedToken(principal, time.monotonic() + lasts)
+        lasts = min(claims.exp + self._config.leeway - time.time(), self._keys.fresh_for)
+        bound_to = None if claims.cnf is None else claims.cnf.x5t_s256
+        verified = VerifiedToken(_principal(claims), time.monotonic() + lasts, bound_to)
+        self._verified[token] = verified
         if len(self._verified) > self._config.cache_size:
             self._verified.popitem(last=False)
+        return verified
 
 
 def _key_id(token: str) -> str:

@@ -75,6 +75,9 @@ class AccountDescription(BaseModel):
         ClientKeySet | None,
         Field(description="Public keys with which it proves itself in place of its secret (RFC 7523)."),
     ] = None
+    has_bound_tokens: Annotated[
+        bool, Field(description="Its tokens are worth nothing without its client certificate (RFC 8705).")
+    ] = False
 
     @model_validator(mode="after")
     def _check_permissions(self) -> Self:
@@ -103,6 +106,7 @@ class AccountPatch(BaseModel):
     scopes: Annotated[list[Scope] | None, Field(max_length=len(SCOPES))] = None
     rate_limit: Annotated[RateLimit | None, Field(description="`null`: the default of the cluster.")] = None
     jwks: Annotated[ClientKeySet | None, Field(description="`null` takes its keys away.")] = None
+    has_bound_tokens: bool = False
 
 
 class SecretRotation(BaseModel):
@@ -129,6 +133,7 @@ class AccountView(BaseModel):
     scopes: Annotated[list[str], Field(description="Everything it may do.")]
     rate_limit: RateLimit | None = None
     jwks: ClientKeySet | None = None
+    has_bound_tokens: bool
     status: AccountStatus
     is_system: Annotated[bool, Field(description="ArtStore itself uses it.")]
     created_at: datetime

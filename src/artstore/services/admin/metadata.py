@@ -32,6 +32,7 @@ class ServerMetadata(BaseModel):
     token_endpoint_auth_signing_alg_values_supported: list[str]
     revocation_endpoint_auth_methods_supported: list[str]
     revocation_endpoint_auth_signing_alg_values_supported: list[str]
+    tls_client_certificate_bound_access_tokens: bool
     introspection_endpoint_auth_methods_supported: list[str]
     introspection_endpoint_auth_signing_alg_values_supported: list[str]
 
@@ -59,6 +60,7 @@ def server_metadata(settings: Settings) -> ServerMetadata:
         token_endpoint_auth_signing_alg_values_supported=list(SUPPORTED),
         revocation_endpoint_auth_methods_supported=list(AUTH_METHODS),
         revocation_endpoint_auth_signing_alg_values_supported=list(SUPPORTED),
+        tls_client_certificate_bound_access_tokens=settings.tls.enabled,
         introspection_endpoint_auth_methods_supported=list(AUTH_METHODS),
         introspection_endpoint_auth_signing_alg_values_supported=list(SUPPORTED),
     )

@@ -82,6 +82,7 @@ class ServiceAccounts:
             scopes=frozenset(new.scopes),
             rate_limit=new.rate_limit,
             jwks=_kept(new.jwks),
+            has_bound_tokens=new.has_bound_tokens,
             secret_hash=self._client_secrets.digest(secret),
             secret_created_at=now,
             secret_expires_at=_expiry(now, days=new.expires_in_days),
@@ -257,6 +258,7 @@ class ServiceAccounts:
                 scopes=frozenset(wanted.scopes),
                 rate_limit=wanted.rate_limit,
                 jwks=_kept(wanted.jwks),
+                has_bound_tokens=wanted.has_bound_tokens,
             )
         except AlreadyExistsError:
             raise _name_taken(wanted.name) from None

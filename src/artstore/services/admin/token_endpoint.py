@@ -55,8 +55,8 @@ class TokenEndpoint:
         """A token with the scopes that were asked for.
 
         Raises:
-            TokenRefusedError: the credentials do not hold, the scopes are not all the client's, or there is
-                no such resource.
+            TokenRefusedError: the credentials do not hold, the scopes are not all the client's, there is no
+                such resource, or the client must show a certificate and does not.
         """
         account = await self._authenticator.authenticate(asked.proof)
         granted = account.granted_scopes
@@ -64,8 +64,15 @@ class TokenEndpoint:
             raise TokenRefusedError(
                 "invalid_scope", f"this client may have: {' '.join(sorted(granted)) or 'no scope'}"
             )
+        if account.has_bound_tokens and asked.certificate_thumbprint is None:
+            raise TokenRefusedError("invalid_request", "this client gets tokens over mutual TLS only")
         audience = await self._resources.audience(asked.resource)
-        token = await self._issuer.issue(account, asked.scopes or granted, audience=audience)
+        token = await self._issuer.issue(
+            account,
+            asked.scopes or granted,
+            audience=audience,
+            bound_to=asked.certificate_thumbprint if account.has_bound_tokens else None,
+        )
         self._usage.issued(account.id)
         await self._note_use(account)
         return token

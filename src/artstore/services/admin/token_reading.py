@@ -31,6 +31,7 @@ class ReadToken(BaseModel):
     nbf: int
     exp: int
     token_use: Literal["access"]
+    cnf: dict[str, str] | None = None
 
 
 class TokenReader:

@@ -6,6 +6,8 @@ from typing import Annotated, Final
 from aiohttp import web
 from pydantic import Field
 
+from artstore.core.keys import CLIENT_CERTIFICATE
+from artstore.core.spec import Credentials
 from artstore.services.admin.client_requests import (
     JSON,
     ClientParameters,
@@ -40,6 +42,7 @@ class TokenRequest:
     proof: ClientProof
     scopes: frozenset[str]
     resource: str | None
+    certificate_thumbprint: str | None
 
 
 async def read_token_request(request: web.Request) -> TokenRequest:
@@ -52,7 +55,11 @@ async def read_token_request(request: web.Request) -> TokenRequest:
     parameters = await read_parameters(request, TokenParameters)
     _check_grant_type(parameters.grant_type, is_required=request.content_type != JSON)
     scopes = frozenset((parameters.scope or "").split())
-    return TokenRequest(proof_of(request, parameters), scopes, parameters.resource)
+    certificate = request.get(CLIENT_CERTIFICATE)
+    shown = Credentials(client_certificate=None if certificate is None else certificate.der)
+    return TokenRequest(
+        proof_of(request, parameters), scopes, parameters.resource, shown.certificate_thumbprint
+    )
 
 
 def _check_grant_type(grant_type: str | None, *, is_required: bool) -> None:

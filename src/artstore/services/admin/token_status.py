@@ -39,6 +39,7 @@ class Introspection(BaseModel):
     aud: str | None = None
     iss: str | None = None
     jti: str | None = None
+    cnf: Annotated[dict[str, str] | None, Field(description="What it is bound to (RFC 8705).")] = None
 
 
 class TokenStatus:

@@ -47,10 +47,16 @@ class TokenIssuer:
         self.lifetime = lifetime
         self.rate_limit = rate_limit
 
-    async def issue(self, account: ServiceAccount, scopes: Set[str], *, audience: str) -> IssuedToken:
-        """A token for ``account``. ``scopes`` must be some of its own."""
+    async def issue(
+        self, account: ServiceAccount, scopes: Set[str], *, audience: str, bound_to: str | None = None
+    ) -> IssuedToken:
+        """A token for ``account``. ``scopes`` must be some of its own.
+
+        ``bound_to`` is the thumbprint of the certificate without which it is worth nothing (RFC 8705).
+        """
         scope = " ".join(sorted(scopes))
-        claims = {**_account_claims(account, scope), **self._limits(account)}
+        binding = {} if bound_to is None else {"cnf": {"x5t#S256": bound_to}}
+        claims = {**_account_claims(account, scope), **self._limits(account), **binding}
         signed = await self.sign(
             claims, audience=audience, lifetime=self.lifetime, not_before=account.tokens_valid_from
         )
@@ -60,7 +66,7 @@ class TokenIssuer:
 
     async def sign(
         self,
-        claims: Mapping[str, str | int | None],
+        claims: Mapping[str, object],
         *,
         audience: str,
         lifetime: int,

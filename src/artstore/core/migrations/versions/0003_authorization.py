@@ -31,6 +31,10 @@ def upgrade() -> None:
     op.add_column("service_accounts", sa.Column("rate_limit", sa.BigInteger()))
     op.add_column("service_accounts", sa.Column("secret_history", _TEXT, nullable=False, server_default=""))
     op.add_column("service_accounts", sa.Column("jwks", _TEXT))
+    op.add_column(
+        "service_accounts",
+        sa.Column("has_bound_tokens", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
     op.create_table(
         "used_assertions",
         sa.Column("client_id", _TEXT, primary_key=True),
@@ -53,6 +57,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("account_usage")
     op.drop_table("used_assertions")
-    for column in ("jwks", "secret_history", "rate_limit", "tokens_valid_from"):
+    for column in ("has_bound_tokens", "jwks", "secret_history", "rate_limit", "tokens_valid_from"):
         op.drop_column("service_accounts", column)
     op.drop_table("revocations")
