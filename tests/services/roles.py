@@ -178,15 +178,20 @@ class ChildRole:
 
 
 @asynccontextmanager
-async def child_role(roles: Roles, role: RoleName) -> AsyncGenerator[ChildRole, None]:
-    """``artstore run`` with the settings that ``roles`` gives the others, until it is ready."""
-    settings = roles.settings()
+async def child_role(
+    roles: Roles, role: RoleName, *, settings: Settings | None = None, launcher: Sequence[str] = ()
+) -> AsyncGenerator[ChildRole, None]:
+    """``artstore run`` by way of ``launcher``, until it is ready, with the settings that ``roles`` gives the
+    others; of an element, with what ``settings`` say of itself and where its root is.
+    """
+    settings = settings or roles.settings()
     config = roles.data / "artstore.toml"
     config.touch()
-    ports = {f"ARTSTORE__{each.upper()}__PORT": str(settings.port(each)) for each in roles.singletons}
-    process = await asyncio.create_subprocess_exec(
-        artstore(), "run", role, "--config", str(config), env={**os.environ, **ports}, stderr=DEVNULL
-    )
+    said = {f"ARTSTORE__{each.upper()}__PORT": str(settings.port(each)) for each in roles.singletons}
+    if role == "element":
+        said |= _said_of_itself(settings)
+    command = (*launcher, artstore(), "run", role, "--config", str(config))
+    process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **said}, stderr=DEVNULL)
 
     async def is_ready() -> bool:
         assert process.returncode is None, f"{role} ended"
@@ -202,6 +207,17 @@ async def child_role(roles: Roles, role: RoleName) -> AsyncGenerator[ChildRole, 
     finally:
         process.kill()
         await process.wait()
+
+
+def _said_of_itself(settings: Settings) -> dict[str, str]:
+    own, root = settings.element, f"storage/{settings.element.element_id}"
+    return {
+        "ARTSTORE__ELEMENT__ELEMENT_ID": own.element_id,
+        "ARTSTORE__ELEMENT__PORT": str(own.port),
+        "ARTSTORE__ELEMENT__PRIORITY": str(own.priority),
+        "ARTSTORE__STORAGE": f'{{type = "local", root = "{root}"}}',
+        "ARTSTORE__CATALOG": f'{{type = "sqlite", path = "{root}/.artstore/catalog.db"}}',
+    }
 
 
 def described(name: str = "report.txt", **attributes: Any) -> dict[str, str]:

@@ -12,7 +12,8 @@ from artstore.core.ids import new_file_id
 from tests.faults import fault_proxy
 from tests.services.admin.harness import eventually
 from tests.services.ingester.harness import MIB, Ingesting, pieces, start_ingesting, whole
-from tests.services.roles import Roles, RoleServer, described
+from tests.services.roles import Roles, RoleServer, child_role, described
+from tests.services.storage_element.test_disk_full import WITH_SMALL_FILES
 
 IMPATIENT: Final = {"stall_timeout": 0.5}
 LARGE: Final = 20 * MIB
@@ -146,6 +147,29 @@ async def test_when_every_element_turns_out_to_be_full_the_upload_is_refused(rol
 
     assert (answer.status, answer.problem) == (507, "insufficient-storage")
     assert ingesting.kept() == []
+
+
+@pytest.mark.parametrize("content", [whole, pieces], ids=["known length", "unknown length"])
+async def test_an_element_that_becomes_full_in_the_middle_keeps_nothing_and_the_next_attempt_goes_elsewhere(
+    roles: Roles, content: Callable[[int], bytes | AsyncIterator[bytes]]
+) -> None:
+    other = await roles.start_element("se-02", element={"priority": 2})
+    preferred = RoleServer("element", roles.element_settings("se-01", element={"priority": 1}))
+    async with child_role(roles, "element", settings=preferred.settings, launcher=WITH_SMALL_FILES):
+        ingesting = await start_ingesting(roles, [preferred, other])
+
+        small = await ingesting.post()
+        refused = await ingesting.post(content(LARGE))
+        kept = ingesting.kept("se-01")
+        again = await ingesting.post(content(LARGE))
+
+        assert (small.status, small.json()["element_id"]) == (201, "se-01")
+        assert (refused.status, refused.problem) == (507, "insufficient-storage")
+        assert "no room" in refused.json()["detail"]
+        assert len(kept) == 2  # of the small one
+        assert ingesting.kept("se-01") == kept
+        assert (again.status, again.json()["element_id"]) == (201, "se-02")
+        assert await ingesting.content(again.json()["file_id"], other) == whole(LARGE)
 
 
 async def test_elements_known_to_be_full_are_named(roles: Roles) -> None:
