@@ -2,21 +2,30 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from artstore.core.ids import new_file_id
+from artstore.core.testing import IssuerServer
+from tests.services.storage_element.clocks import FakeClock
 from tests.services.storage_element.harness import (
     MINT,
+    TEMPORARY,
     Answer,
     ElementClient,
     StartElement,
+    element_settings,
     in_catalog,
     lose_catalog,
+    running_element,
 )
 from tests.services.storage_element.modes import ADMIN, change_mode
+from tests.services.storage_element.test_collection import QUIET, collect, removed
 
 QUEUED = "artstore_element_restores_queued"
 RESTORES = "/api/v1/restores"
@@ -137,6 +146,73 @@ async def test_after_its_time_a_copy_is_forgotten_and_the_file_can_be_asked_for_
     assert (second.status, second.json()["status"]) == (202, "queued")
     assert second.json()["request_id"] != first["request_id"]
     assert [each["status"] for each in (await archive.get(RESTORES))["items"]] == ["expired", "queued"]
+
+
+@dataclass
+class Restored:
+    """A file in an archive, and its copy in an element in ``edit``, which share a clock."""
+
+    archive: ElementClient
+    edit: ElementClient
+    clock: FakeClock
+    stored: dict[str, Any]
+    request_id: str
+
+
+@pytest.fixture
+async def restored(
+    start: StartElement, issuer: IssuerServer, tmp_path: Path
+) -> AsyncGenerator[Restored, None]:
+    clock = FakeClock()
+    settings = element_settings(
+        tmp_path / "edit", jwks_url=issuer.jwks_url, element={"element_id": "se-02", "collection": QUIET}
+    )
+    async with (
+        start(clock=clock, element={"mode": "rw"}) as archive,
+        running_element(settings, clock=clock) as edit,
+    ):
+        stored = await archived(archive)
+        request = (await ask(archive, stored)).json()
+        request_id = request["request_id"]
+        copy = await edit.stored(
+            b"data", file_id=UUID(request_id), **TEMPORARY, ttl_days=request["keep_days"]
+        )
+        completion = {
+            "restored_at": {"element_id": "se-02", "file_id": request_id, "url": edit.url},
+            "checksum": copy["checksum"],
+            "expires_at": copy["retention"]["expires_at"],
+        }
+        completed = await change(archive, "POST", f"{request_id}/complete", completion)
+        assert completed.status == 200, completed
+        yield Restored(archive, edit, clock, stored, request_id)
+
+
+async def test_a_copy_is_collected_when_its_time_is_over_and_the_file_can_be_asked_for_again(
+    restored: Restored,
+) -> None:
+    restored.clock.advance(days=29)
+    before = removed(await collect(restored.edit)), (await ask(restored.archive, restored.stored)).status
+    copy = await restored.edit.download(restored.request_id)
+    restored.clock.advance(days=3)
+    after = removed(await collect(restored.edit)), (await ask(restored.archive, restored.stored)).status
+
+    assert (before, copy) == (({}, 303), b"data")
+    assert after == ({"expired": 1}, 202)
+    assert await restored.edit.file_ids() == []
+
+
+async def test_a_copy_that_went_early_keeps_the_file_from_nobody_for_longer_than_it_was_to_stay(
+    restored: Restored,
+) -> None:
+    await restored.edit.request("DELETE", f"/api/v1/files/{restored.request_id}")
+
+    early = await ask(restored.archive, restored.stored)
+    restored.clock.advance(days=31)
+    later = await ask(restored.archive, restored.stored)
+
+    assert early.status == 303
+    assert (later.status, later.json()["status"]) == (202, "queued")
+    assert later.json()["request_id"] != restored.request_id
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ async def _open_root(app: web.Application, lease: RootLease) -> AsyncGenerator[E
             jobs=Jobs(metrics.job_failures),
             proposals=Proposals(),
             restores=await open_restores(
-                app[CATALOG], element_id=root.now.element_id, keep_days=settings.element.restored_days
+                app[CATALOG], clock, element_id=root.now.element_id, keep_days=settings.element.restored_days
             ),
             verified=RecentlyVerified(lifetime=settings.element.fixity.downloads_verified_for),
             fixity=await Fixity.open(

@@ -5,7 +5,7 @@ again.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from artstore.core.spec import (
     Transaction,
 )
 from artstore.core.stores.rows import count, text
+from artstore.services.storage_element.clock import Clock
 
 _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS restore_requests (
@@ -54,12 +55,12 @@ _BY_ID: Final = "SELECT * FROM restore_requests WHERE request_id = :request_id"
 _WHERE: Final[Mapping[bool, str]] = {True: "status = :status", False: "TRUE"}
 
 
-async def open_restores(database: Database, *, element_id: str, keep_days: int) -> "Restores":
+async def open_restores(database: Database, clock: Clock, *, element_id: str, keep_days: int) -> "Restores":
     """The requests as they were left."""
     async with database.transaction() as transaction:
         for statement in _SCHEMA:
             await transaction.execute(statement)
-    restores = Restores(database, element_id=element_id, keep_days=keep_days)
+    restores = Restores(database, clock, element_id=element_id, keep_days=keep_days)
     await restores.note_changes()
     return restores
 
@@ -70,9 +71,10 @@ class Restores:
     ``queued`` is how many wait for an operator.
     """
 
-    def __init__(self, database: Database, *, element_id: str, keep_days: int) -> None:
+    def __init__(self, database: Database, clock: Clock, *, element_id: str, keep_days: int) -> None:
         self.queued = 0
         self._database = database
+        self._clock = clock
         self._element_id = element_id
         self._keep_days = keep_days
 
@@ -81,7 +83,7 @@ class Restores:
         latest = await self.latest(file_id)
         if latest is not None and latest.status in ("queued", "restored"):
             return latest
-        request_id, now = new_file_id(), _now()
+        request_id, now = new_file_id(), self._now()
         asked: dict[str, Parameter] = {
             "request_id": str(request_id),
             "file_id": str(file_id),
@@ -116,7 +118,7 @@ class Restores:
     ) -> tuple[Sequence[RestoreRequest], int]:
         """A slice of the requests, oldest first, and how many there are in all."""
         async with self._database.transaction() as transaction:
-            await transaction.execute(_EXPIRE, {"now": _now()})
+            await transaction.execute(_EXPIRE, {"now": self._now()})
         where = _WHERE[status is not None]
         filtered: dict[str, Parameter] = {} if status is None else {"status": status}
         rows = await self._database.fetch_all(
@@ -168,11 +170,11 @@ class Restores:
     ) -> RestoreRequest:
         nothing: dict[str, Parameter] = dict.fromkeys(("reason", "restored_at", "expires_at"))
         async with self._database.transaction() as transaction:
-            await transaction.execute(_EXPIRE, {"now": _now()})
+            await transaction.execute(_EXPIRE, {"now": self._now()})
             await self._require(transaction, request_id, allowed)
             await transaction.execute(
                 _CHANGE,
-                {**nothing, **columns, "request_id": str(request_id), "status": status, "now": _now()},
+                {**nothing, **columns, "request_id": str(request_id), "status": status, "now": self._now()},
             )
         await self.note_changes()
         return await self.get(request_id)
@@ -193,12 +195,11 @@ class Restores:
         values: dict[str, object] = dict(row)
         if row["restored_at"] is not None:
             values["restored_at"] = RestoredAt.model_validate_json(text(row, "restored_at"))
-        if row["status"] == "restored" and text(row, "expires_at") <= _now():
+        if row["status"] == "restored" and text(row, "expires_at") <= self._now():
             values["status"] = "expired"
         return RestoreRequest.model_validate(
             {**values, "element_id": self._element_id, "keep_days": self._keep_days}
         )
 
-
-def _now() -> str:
-    return format_timestamp(datetime.now(UTC))
+    def _now(self) -> str:
+        return format_timestamp(self._clock.now())
