@@ -7,12 +7,24 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from artstore.core.spec import Capabilities, ConfigurationError
-from tests.services.storage_element.faulty_storage import FaultyStorage
-from tests.services.storage_element.harness import TEMPORARY, ElementClient, StartElement
+from artstore.core.ids import new_file_id
+from artstore.core.spec import Capabilities, ConfigurationError, UnavailableError
+from tests.services.admin.harness import eventually
+from tests.services.storage_element.faulty_storage import Faults, FaultyStorage
+from tests.services.storage_element.harness import (
+    TEMPORARY,
+    ElementClient,
+    StartElement,
+    connection,
+    upload_head,
+)
+from tests.services.storage_element.scrubbing import scrubbed
+
+MIB: Final = 1024 * 1024
 
 
 def run(command: str, directory: Path) -> str:
@@ -42,6 +54,65 @@ async def test_a_file_is_found_and_verified_with_ls_cat_and_sha256sum(element: E
     assert json.loads(sidecar)["original_filename"] == "Отчёт за 2026.txt"
     assert data == "Годовой отчёт"
     assert digest.split()[0] == stored["checksum"]
+
+
+FORMAT: Final = Path(__file__).parents[3] / "docs" / "reference" / "on-disk-format.md"
+NAMES: Final = re.compile(r"^( *)([\w.-]+)(/?)", re.MULTILINE)
+HOUR: Final = re.compile(r"\d{4}/\d\d/\d\d/\d\d/[^/]+")
+
+
+def documented() -> set[str]:
+    """Everything that may lie in a root, as the page of the format lists it; of files, only their names."""
+    _, listing, *_ = FORMAT.read_text().split("```")
+    found = [(len(indent), name) for indent, name, _ in NAMES.findall(listing) if len(indent) in (0, 2)]
+    working = found.index((0, ".artstore"))
+    return {
+        name if indent == 0 else f".artstore/{name}"
+        for number, (indent, name) in enumerate(found)
+        if name != ".artstore" and not name.isdecimal() and (indent == 0 or number > working)
+    }
+
+
+def found_in(root: Path) -> set[str]:
+    """What lies in a root besides files and their sidecars in the directories of their hours."""
+    names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    others = {name for name in names if not HOUR.fullmatch(name)}
+    return {"/".join(name.split("/")[:2]) if name.startswith(".artstore/") else name for name in others}
+
+
+def keeps_the_sample(key: str) -> Exception | None:
+    """As if the process had been killed in the middle of a check."""
+    return UnavailableError("killed") if key == "fixity-sample" else None
+
+
+async def test_in_a_busy_root_lies_what_the_documentation_lists_and_nothing_else(
+    start: StartElement, faults: Faults
+) -> None:
+    async with start(wrap=faults.wrap) as element, connection(element) as (_, writer):
+        faults.storage.fault_on_delete = keeps_the_sample
+        deleted = await element.stored(b"deleted", **TEMPORARY)
+        await element.stored(bytes(300_000))
+        await element.request("DELETE", f"/api/v1/files/{deleted['file_id']}")
+        await scrubbed(element)
+        for path in ("catalog/rebuild", "catalog/consistency", "gc"):
+            answer = await element.request("POST", f"/api/v1/{path}", json={})
+            assert answer.status in (200, 202), answer
+        # An upload under way, of which a megabyte has been written.
+        writer.write(upload_head(new_file_id(), content_length=8 * MIB) + bytes(3 * MIB))
+        await writer.drain()
+        await eventually(lambda: is_staged(element))
+
+        busy = await asyncio.to_thread(found_in, element.root)
+        guide = (element.root / "ARTSTORE.md").read_text()
+
+    of_the_database = {".artstore/catalog.db-wal", ".artstore/catalog.db-shm"}
+    of_the_log = set() if faults.storage.capabilities.atomic_batch else {".artstore/log"}
+    assert busy | of_the_log == documented() | of_the_database
+    assert all(f"`{name}`" in guide for name in documented() - {"ARTSTORE.md"} if "/" not in name)
+
+
+async def is_staged(element: ElementClient) -> bool:
+    return bool(element.staged_files())
 
 
 async def test_the_root_says_how_to_verify_it_and_that_is_true(element: ElementClient) -> None:

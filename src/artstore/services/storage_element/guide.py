@@ -9,7 +9,8 @@ An archive kept by ArtStore. It can be read without ArtStore, with `ls`, `cat` a
 
 * `element.json` says which storage element this is, and in which mode. `lease.json` says which process
   may change the archive, if one runs: copy or move it only after that has stopped. `clock.json` says
-  when it last knew what time it was.
+  when it last knew what time it was. `fixity-sample`, if there is one, is wrong on purpose, so that
+  checks prove themselves; it may be deleted.
 * `YYYY/MM/DD/HH/` hold the files that were stored in that hour (UTC).
 * Beside each file, `<name>.attr.json` says everything that is known of it: its original name, size,
   type, SHA-256 (`checksum`), who stored it and when, description, tags and custom attributes.
