@@ -295,11 +295,13 @@ def lose_database(data: Path) -> None:
         file.unlink()
 
 
-async def eventually(happens: Callable[[], Awaitable[T]], *, patience: float = PATIENCE) -> T:
+async def eventually(
+    happens: Callable[[], Awaitable[T]], *, patience: float = PATIENCE, pause: float = 0.05
+) -> T:
     """What ``happens`` returns once it is true."""
     async with asyncio.timeout(patience):
         while not (result := await happens()):  # noqa: ASYNC110 - what is waited for is elsewhere
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(pause)
         return result
 
 

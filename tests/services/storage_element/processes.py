@@ -65,13 +65,9 @@ async def element_process(
     Raises:
         ProcessLookupError: it ended before it could be asked for anything; with its reason if it gave one.
     """
-    module = "tests.services.storage_element.child"
-    command = [*launcher, sys.executable, "-m", module, str(data), jwks_url, json.dumps(sections)]
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdout=PIPE,
-        cwd=Path(__file__).parents[3],
-        env={**os.environ, "DIE_AT": str(die_at), "GRAVEYARD": str(graveyard or ""), **environment},
+    mortality = {"DIE_AT": str(die_at), "GRAVEYARD": str(graveyard or "")}
+    process = await start_child(
+        data, jwks_url, launcher=launcher, environment={**mortality, **environment}, sections=sections
     )
     assert process.stdout is not None
     try:
@@ -85,3 +81,21 @@ async def element_process(
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def start_child(
+    data: Path,
+    jwks_url: str,
+    *,
+    launcher: Sequence[str] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
+    sections: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> Process:
+    """A process that begins to become an element."""
+    module = "tests.services.storage_element.child"
+    return await asyncio.create_subprocess_exec(
+        *(*launcher, sys.executable, "-m", module, str(data), jwks_url, json.dumps(dict(sections))),
+        stdout=PIPE,
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, **environment},
+    )
