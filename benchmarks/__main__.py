@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import (
+    auditing,
     downloads,
     large_uploads,
     memory,
@@ -35,6 +36,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Workplace], None]]] = {
     "rebuild": rebuild.run,
     "s3": s3.run,
     "tls": tls.run,
+    "audit": auditing.run,
 }
 
 
