@@ -15,6 +15,7 @@ from artstore.core.scopes import SERVICE_SCOPES
 from tests.services.admin.harness import eventually
 from tests.services.ingester.harness import Ingesting, start_ingesting
 from tests.services.roles import Roles, RoleServer, described
+from tests.services.storage_element.harness import Answer
 
 LOG: Final = "/api/v1/audit-log"
 SAFE: Final = {"search", "introspect_token", "receive_audit_records"}
@@ -55,6 +56,7 @@ async def test_one_request_is_recorded_at_every_role_that_it_passes(cluster: Ing
     assert "administrator" in found["ingester"]["actor"]["client_id"]
     assert "ingester" in found["element"]["actor"]["client_id"]
     assert "element" in found["element"]["reported_by"]
+    assert found["ingester"]["detail"] == {"file_id": answer.json()["file_id"], "element_id": "se-01"}
 
 
 async def test_what_was_done_while_admin_was_away_is_in_the_log_when_it_is_back(cluster: Ingesting) -> None:
@@ -77,6 +79,20 @@ async def test_what_was_done_while_admin_was_away_is_in_the_log_when_it_is_back(
     (record,) = await eventually(is_there)
     assert record["resource"] == f"/api/v1/files/{file_id}/content"
     assert (await verified(roles, cluster.admin))["is_sound"]
+
+
+async def test_what_an_element_removes_by_itself_is_in_the_log(roles: Roles) -> None:
+    admin = await roles.start("admin")
+    element = await roles.start_element(element={"collection": {"interval": 0.2, "removal_delay": 0.00001}})
+    stored = (await put(roles, element, await roles.token(), retention_policy="temporary")).json()
+    file_id = stored["attributes"]["file_id"]
+    await roles.request("DELETE", f"{element.url}/api/v1/files/{file_id}")
+
+    async def is_told() -> list[dict[str, Any]]:
+        return await records(roles, admin, event="garbage_collected")
+
+    (record,) = await eventually(is_told)
+    assert (record["kind"], record["role"], record["detail"]) == ("system_event", "element", {"removal": 1})
 
 
 async def test_the_spool_of_a_role_is_measured(cluster: Ingesting) -> None:
@@ -122,9 +138,9 @@ async def test_a_full_spool_refuses_changes_and_gives_out_what_there_is(roles: R
     assert read.status == 200
 
 
-async def put(roles: Roles, element: RoleServer, token: str) -> Any:
+async def put(roles: Roles, element: RoleServer, token: str, **attributes: Any) -> Answer:
     url = f"{element.url}/api/v1/files/{new_file_id()}/content"
-    return await roles.request("PUT", url, token=token, headers=described(), data=b"text")
+    return await roles.request("PUT", url, token=token, headers=described(**attributes), data=b"text")
 
 
 async def delete_nothing(roles: Roles, element: RoleServer, token: str) -> int:

@@ -205,6 +205,17 @@ async def test_the_export_has_every_record_in_order(admin: AdminClient) -> None:
     assert lines[-1]["record"]["event"] == "create_service_account"
 
 
+async def test_keys_that_are_made_and_replaced_are_recorded(start_first: StartAdmin) -> None:
+    async with start_first() as admin:
+        rotated = await admin.request("POST", "/api/v1/jwt-keys/rotate", json={})
+        assert rotated.status in (200, 201, 202), rotated
+
+        (made,) = await records(admin, event="signing_key_made")
+        (replaced,) = await records(admin, event="signing_key_rotated")
+        assert made["kind"] == replaced["kind"] == "system_event"
+        assert made["detail"]["kid"] != replaced["detail"]["kid"]
+
+
 async def test_records_are_counted(admin: AdminClient) -> None:
     labels = {"kind": "sensitive_operation", "outcome": "succeeded"}
     before = await admin.metric("artstore_audit_records_total", **labels) or 0.0

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from artstore.core.audit.trail import AuditTrail
 from artstore.core.client.roles import RoleClient
 from artstore.core.config import Settings
 from artstore.core.http.rates import RateLimiter
@@ -90,6 +91,7 @@ async def make_components(
     client: RoleClient,
     metrics: Metrics,
     revoked: RevocationList,
+    trail: AuditTrail | None,
 ) -> Components:
     """Join the parts, with the keys and accounts that every start makes sure of.
 
@@ -110,6 +112,7 @@ async def make_components(
         settings=key_settings,
         token_lifetime=timedelta(seconds=settings.admin.token_lifetime),
         metrics=measured.keys,
+        trail=trail,
     )
     await key_rotation.open()
     environment = ENVIRONMENTS[settings.environment]

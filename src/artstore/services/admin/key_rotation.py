@@ -6,6 +6,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from artstore.core.audit.trail import AuditTrail
 from artstore.core.config import SigningKeySettings
 from artstore.core.logging import get_logger
 from artstore.core.secrets import SecretsChain
@@ -45,7 +46,9 @@ class KeyRotation:
         settings: SigningKeySettings,
         token_lifetime: timedelta,
         metrics: KeyMetrics,
+        trail: AuditTrail | None = None,
     ) -> None:
+        self._trail = trail
         self._store = store
         self._keys = keys
         self._master_key = master_key
@@ -77,7 +80,9 @@ class KeyRotation:
         """
         provided = await self.provided()
         if await self._keys.is_needed():
-            await self._keys.add_first(provided or await self._generate())
+            made = await self._keys.add_first(provided or await self._generate())
+            if made is not None and self._trail is not None:
+                self._trail.add_event("signing_key_made", kid=made)
         await self._keys.open()
 
     async def run(self, lease: Lease) -> None:
@@ -142,5 +147,7 @@ class KeyRotation:
         if rotated.kid == key.kid:
             self._metrics.rotations.labels("success").inc()
             _log.info("signing_key_rotated", kid=key.kid, signs_from=signs_from.isoformat())
+            if self._trail is not None:
+                self._trail.add_event("signing_key_rotated", kid=key.kid, signs_from=signs_from.isoformat())
         await self._keys.look()
         return rotated

@@ -63,6 +63,7 @@ async def open_components(app: web.Application) -> AsyncGenerator[Components, No
         client=app[CLIENT],
         metrics=app[METRICS],
         revoked=app[REVOCATIONS],
+        trail=app.get(AUDIT),
     )
     app[HEALTH].add("elements", components.elements.check, required=False)
     app[HEALTH].add("indexer", components.indexer.check, required=False)

@@ -75,12 +75,17 @@ class SigningKeys:
         """Whether there is no key that signs on and on: at the first start, on a new database."""
         return not any(row.signs_until is None for row in await self._store.list())
 
-    async def add_first(self, private_key: RSAPrivateKey) -> None:
-        """Sign with a key from now on, where none is there; on one process however many start at once."""
+    async def add_first(self, private_key: RSAPrivateKey) -> str | None:
+        """Sign with a key from now on, where none is there; on one process however many start at once.
+
+        The id of the key, or ``None`` where another process was first.
+        """
         now = datetime.now(UTC)
         key = await asyncio.to_thread(signing_key, private_key, self._master_key, signs_from=now)
-        if await self._store.add_first(key):
-            _log.info("signing_key_made", kid=key.kid)
+        if not await self._store.add_first(key):
+            return None
+        _log.info("signing_key_made", kid=key.kid)
+        return key.kid
 
     async def open(self) -> None:
         """Load the keys.

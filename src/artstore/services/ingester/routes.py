@@ -6,6 +6,7 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel
 
+from artstore.core.audit.notes import note
 from artstore.core.exchange import POSITION_HEADER, UploadAnswer
 from artstore.core.http.forms import UploadFormFields
 from artstore.core.http.operations import JSON, Answer, Operation, json_response
@@ -59,6 +60,7 @@ async def put_content(request: web.Request, path: FilePath) -> web.Response:
 
 def _answer(request: web.Request, delivered: Delivered) -> web.Response:
     answer = UploadAnswer.of(delivered.stored)
+    note(file_id=str(answer.file_id), element_id=answer.element_id)
     location = f"{request.app[SETTINGS].url('query')}/api/v1/files/{answer.file_id}"
     return json_response(
         answer,

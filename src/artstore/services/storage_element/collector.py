@@ -11,6 +11,8 @@ from typing import Final
 from aiohttp import web
 
 from artstore.core import modes
+from artstore.core.audit.record import Outcome
+from artstore.core.audit.trail import AuditTrail
 from artstore.core.collection import (
     MAX_EXAMPLES,
     REASONS,
@@ -20,7 +22,7 @@ from artstore.core.collection import (
     Found,
     Reason,
 )
-from artstore.core.keys import CATALOG, METRICS
+from artstore.core.keys import AUDIT, CATALOG, METRICS
 from artstore.core.logging import get_logger
 from artstore.core.modes import Operation
 from artstore.core.spec import ArtStoreError, Database, InsufficientStorageError, UnavailableError
@@ -92,7 +94,10 @@ class Collector:
         database: Database,
         metrics: CollectionMetrics,
         last: CollectionReport | None,
+        *,
+        trail: AuditTrail | None = None,
     ) -> None:
+        self._trail = trail
         self._element = element
         self._database = database
         self._metrics = metrics
@@ -119,7 +124,19 @@ class Collector:
             async with self._database.transaction() as transaction:
                 await save_work(transaction, NAME, report)
             _log.info("garbage_collected", **report.model_dump(mode="json", exclude={"found"}))
+            self._audit(report)
             return report
+
+    def _audit(self, report: CollectionReport) -> None:
+        """What goes without a request of its own is in the audit trail all the same."""
+        if self._trail is None or report.dry_run:
+            return
+        removed: dict[str, str | int] = {
+            reason: found.removed for reason, found in report.found.items() if found.removed
+        }
+        if removed or report.refused:
+            outcome: Outcome = "denied" if report.refused else "succeeded"
+            self._trail.add_event("garbage_collected", outcome=outcome, reason=report.refused, **removed)
 
     async def run_by_itself(self) -> None:
         """What is done without being asked for; what cannot be done now is left to the next time."""
@@ -239,7 +256,8 @@ async def open_collector(app: web.Application) -> AsyncGenerator[Collector, None
     await sightings.prepare(database)
     metrics = CollectionMetrics(app[METRICS].registry)
     metrics.clock_trusted.set(element.time.doubt() is None)
-    collector = Collector(element, database, metrics, await load_work(database, NAME, CollectionReport))
+    last = await load_work(database, NAME, CollectionReport)
+    collector = Collector(element, database, metrics, last, trail=app.get(AUDIT))
     async with asyncio.TaskGroup() as tasks:
         jobs = element.jobs
         running = [tasks.create_task(jobs.repeat("time", collector.keep_time, every=TIME_KEPT_EVERY))]

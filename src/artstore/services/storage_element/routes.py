@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from artstore import __version__
 from artstore.core.attribute_fields import MAX_INTEGER
 from artstore.core.attributes import FileAttributes
+from artstore.core.audit.notes import note
 from artstore.core.exchange import DELEGATION_HEADER, POSITION_HEADER, Capacity, ElementInfo, StoredFile
 from artstore.core.fixity import FIXITY_HEADER
 from artstore.core.http.conditions import evaluate
@@ -97,6 +98,7 @@ async def upload_form(request: web.Request) -> web.Response:
     with element.metrics.measure("upload") as measurement:
         stored = await store(element, await form_upload(request, element))
         measurement.size = stored.size
+    note(file_id=str(stored.committed.attributes.file_id))
     return answers.stored_file(element, stored.committed, status=201)
 
 
