@@ -279,6 +279,13 @@ class ElementSettings(RoleSettings):
         Field(description="Mode of a new root; later the root knows it, and another one here is warned of."),
     ] = "edit"
     priority: Annotated[int, Field(ge=0, description="Lower is filled first.")] = 100
+    adopt_root: Annotated[
+        bool,
+        Field(
+            description="Begin anew, in the `mode` that is set here, in a root that has files but lost its "
+            "element.json. Take it out again afterwards."
+        ),
+    ] = False
     require_root: Annotated[
         bool,
         Field(

@@ -52,6 +52,58 @@ async def test_a_root_whose_identity_was_removed_is_refused(start: StartElement)
             pass
 
 
+async def lost_identity(start: StartElement) -> tuple[Path, str]:
+    """The root of an archive that lost everything but its files, and the id of one."""
+    async with start(element={"mode": "rw"}) as element:
+        stored = await element.stored(b"data")
+    identity = element.root / "element.json"
+    said = json.loads(identity.read_bytes())
+    identity.write_text(json.dumps({**said, "mode": "ar"}))
+    async with start():
+        pass
+    for name in ("element.json", "lease.json", "clock.json"):
+        (element.root / name).unlink()
+    await asyncio.to_thread(shutil.rmtree, element.root / ".artstore")
+    return element.root, stored["file_id"]
+
+
+@pytest.mark.parametrize("section", [{}, {"adopt_root": True}, {"mode": "ar"}])
+async def test_a_root_of_which_only_the_files_are_left_is_not_taken_for_a_new_one(
+    start: StartElement, section: dict[str, object]
+) -> None:
+    root, _ = await lost_identity(start)
+
+    with pytest.raises(ConfigurationError, match=r"has files.*restore that file.*adopt_root") as refusal:
+        async with start(element=section):
+            pass
+
+    assert "\n" not in str(refusal.value)
+    assert not (root / "element.json").exists()
+
+
+async def test_such_a_root_is_adopted_in_the_mode_that_is_said(start: StartElement) -> None:
+    _, file_id = await lost_identity(start)
+
+    async with start(element={"adopt_root": True, "mode": "ar"}) as element:
+        adopted = await element.get("/api/v1/info")
+        known = await element.file_ids()
+        refused = await element.put(b"more")
+    async with start() as element:
+        mode = (await element.get("/api/v1/info"))["mode"]
+
+    assert (adopted["mode"], mode) == ("ar", "ar")
+    assert known == [file_id]
+    assert (refused.status, refused.problem) == (409, "mode-not-allowed")
+
+
+async def test_a_root_whose_making_was_interrupted_is_made(start: StartElement, tmp_path: Path) -> None:
+    (tmp_path / "storage").mkdir()
+    (tmp_path / "storage" / "ARTSTORE.md").write_text("What this directory is")
+
+    async with start() as element:
+        assert (await element.put(b"data")).status == 201
+
+
 async def test_a_root_that_is_required_is_not_made(start: StartElement) -> None:
     with pytest.raises(ConfigurationError, match="require_root"):
         async with start(element={"require_root": True}):

@@ -166,7 +166,7 @@ async def test_an_archive_of_the_predecessor_is_read(start: StartElement, tmp_pa
     }
     data.with_name("old.txt.attr.json").write_text(json.dumps(sidecar))
 
-    async with start() as element:
+    async with start(element={"adopt_root": True, "mode": "edit"}) as element:
         stored = await element.get(f"/api/v1/files/{sidecar['file_id']}")
 
         assert stored["custom_attributes"] == {"project": "alpha"}

@@ -9,6 +9,7 @@ from artstore.core.attribute_fields import Timestamp
 from artstore.core.config import ElementSettings
 from artstore.core.logging import get_logger
 from artstore.core.modes import Mode
+from artstore.core.naming import SIDECAR_SUFFIX, parse
 from artstore.core.spec import (
     ConfigurationError,
     CorruptedError,
@@ -72,10 +73,12 @@ async def open_identity(storage: StorageBackend, settings: ElementSettings) -> I
 
 
 async def require_known_root(storage: StorageBackend, catalog: Database, settings: ElementSettings) -> None:
-    """Refuse a storage without a root where there must be one: a medium that is not mounted looks empty.
+    """Refuse a storage without a root where there must be one: a medium that is not mounted looks empty, and
+    one that has lost its identity has lost its mode.
 
     Raises:
-        ConfigurationError: as :func:`open_identity`, or there is no root, and it is required or known.
+        ConfigurationError: as :func:`open_identity`, or there is no root, and it is required or known, or the
+            storage has files and nobody says that it is to be adopted.
     """
     if await read_identity(storage, settings) is not None:
         return
@@ -84,12 +87,33 @@ async def require_known_root(storage: StorageBackend, catalog: Database, setting
             f"the storage root has no {IDENTITY_KEY}: mount its medium, or to begin a new root unset "
             f"require_root in [element]"
         )
-    if (await read_meta(catalog)).get("element_id") == settings.element_id:
+    if (key := await _first_file(storage)) is not None:
+        _require_adoption(settings, key)
+    elif (await read_meta(catalog)).get("element_id") == settings.element_id:
         raise ConfigurationError(
             f"the storage root has no {IDENTITY_KEY}, but the catalog knows the files of element "
             f"{settings.element_id}: mount its medium or restore that file, or delete the catalog to begin a "
             f"new root"
         )
+
+
+async def _first_file(storage: StorageBackend) -> str | None:
+    """Something that an element has stored, if anything."""
+    async for info in storage.list():
+        if info.key.endswith(SIDECAR_SUFFIX) or parse(info.key.rpartition("/")[2]) is not None:
+            return info.key
+    return None
+
+
+def _require_adoption(settings: ElementSettings, key: str) -> None:
+    """The mode was lost, too: it has to be said, lest an archive that was closed opens by a default."""
+    if settings.adopt_root and "mode" in settings.model_fields_set:
+        _log.warning("root_adopted", file=key, mode=settings.mode)
+        return
+    raise ConfigurationError(
+        f"the storage root has files, such as {key}, but no {IDENTITY_KEY}: restore that file from a copy, "
+        f"or set in [element] the mode that the root had and adopt_root = true"
+    )
 
 
 async def read_identity(storage: StorageBackend, settings: ElementSettings) -> Identity | None:
