@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 
 from tests.cli.commands import failure, put_one
+from tests.cli.somebody import Somebody
 from tests.cluster import OFFSETS, Cluster, request, run_artstore, running_cluster
 
 
@@ -42,6 +43,18 @@ def test_up_with_tls_needs_no_other_step(secured: Cluster, document: Path, tmp_p
     assert (secured.data / "admin-url").read_text().startswith("https://")
     for role in OFFSETS:
         assert request("GET", secured.url(role, "/health/ready"), context=secured.ssl_context()).status == 200
+
+
+def test_people_log_in_over_it_as_the_directory_trusts_it(secured: Cluster, tmp_path: Path) -> None:
+    somebody = Somebody(tmp_path, secured)
+    first = (secured.data / "secrets/admin-password").read_text()
+    data = ("--data", str(secured.data))
+    passwords = f"{first}\nWet-Cabbage7-orbit\n"
+
+    somebody.succeed("change-password", *data, "-u", "admin", "--password-stdin", typed=passwords)
+    somebody.log_in("admin", "Wet-Cabbage7-orbit")
+
+    assert somebody.succeed("whoami") == f"admin (person, super_admin) at {secured.url('admin')}\n"
 
 
 def test_nobody_without_a_certificate_gets_in(secured: Cluster) -> None:

@@ -24,7 +24,6 @@ from artstore.services.admin.logins import Refresh
 from artstore.services.admin.person_tokens import PersonToken
 
 T = TypeVar("T")
-M = TypeVar("M", bound=BaseModel)
 
 LOGIN_FILE: Final = CONFIG_DIRECTORY / "login.json"
 AUTH_PATH: Final = "/api/v1/admin-auth"

@@ -1,7 +1,8 @@
 """Hashes of passwords: slow on purpose, few at a time, and made anew when the parameters change."""
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from argon2 import PasswordHasher
@@ -31,6 +32,23 @@ async def test_a_hash_is_argon2id_with_the_parameters_of_rfc_9106_and_a_salt_of_
 async def test_what_is_no_hash_is_of_no_password(hashes: PasswordHashes) -> None:
     assert not await hashes.verify("", "")
     assert not await hashes.verify("$2b$12$abcdefghijklmnopqrstuv", "password")
+
+
+async def test_comparing_with_nobody_takes_as_long(hashes: PasswordHashes) -> None:
+    password_hash = await hashes.hash("password")
+
+    async def fastest(work: Callable[[], Awaitable[object]]) -> float:
+        times: list[float] = []
+        for _ in range(4):
+            started = time.process_time()
+            await work()
+            times.append(time.process_time() - started)
+        return min(times)
+
+    somebody = await fastest(lambda: hashes.verify(password_hash, "wrong"))
+    nobody = await fastest(lambda: hashes.verify_nobody("wrong"))
+
+    assert 0.6 < nobody / somebody < 1.6
 
 
 async def test_a_hash_of_other_parameters_is_told(hashes: PasswordHashes) -> None:

@@ -20,6 +20,14 @@ MOST_WAITING: Final = 50
 """At once and in the queue: who comes later would wait for more than a few seconds."""
 
 
+PARAMETERS: Final = RFC_9106_LOW_MEMORY
+_NOBODY: Final = (
+    f"$argon2id$v={PARAMETERS.version}$m={PARAMETERS.memory_cost},t={PARAMETERS.time_cost},"
+    f"p={PARAMETERS.parallelism}${'A' * 22}${'A' * 43}"
+)
+"""A hash of no password that anybody knows, with which those of unknown names are compared."""
+
+
 class PasswordHashes:
     """Makes and checks hashes with the second parameters that RFC 9106 section 4 recommends.
 
@@ -27,13 +35,11 @@ class PasswordHashes:
     """
 
     def __init__(self, *, most_waiting: int = MOST_WAITING) -> None:
-        self._hasher = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+        self._hasher = PasswordHasher.from_parameters(PARAMETERS)
         # Threads of their own: the others must not wait for passwords.
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="passwords")
         self._waiting = 0
         self._most_waiting = most_waiting
-        # Whom unknown names are compared with, so that an answer takes as long for them.
-        self._nobody: str | None = None
 
     async def hash(self, password: str) -> str:
         """A new hash, with a new salt.
@@ -49,7 +55,7 @@ class PasswordHashes:
 
     async def verify_nobody(self, password: str) -> None:
         """Take as long as :meth:`verify`."""
-        await self._in_thread(lambda: self._verify(self._nobodys_hash(), password))
+        await self._in_thread(lambda: self._verify(_NOBODY, password))
 
     async def is_former(self, hashes: list[str], password: str) -> bool:
         """Whether one of the hashes is of ``password``. Raises what :meth:`hash` does."""
@@ -67,11 +73,6 @@ class PasswordHashes:
         with suppress(VerificationError, InvalidHashError):
             return self._hasher.verify(password_hash, password)
         return False
-
-    def _nobodys_hash(self) -> str:
-        if self._nobody is None:
-            self._nobody = self._hasher.hash("")
-        return self._nobody
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._waiting >= self._most_waiting:
