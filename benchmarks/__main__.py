@@ -20,6 +20,7 @@ from benchmarks import (
     small_uploads,
     tls,
     tokens,
+    verification,
 )
 from benchmarks.tables import console
 from benchmarks.workplace import Scale, Workplace
@@ -27,6 +28,7 @@ from benchmarks.workplace import Scale, Workplace
 BENCHMARKS: Final[Mapping[str, Callable[[Workplace], None]]] = {
     "sidecars": sidecars.run,
     "tokens": tokens.run,
+    "verification": verification.run,
     "small-uploads": small_uploads.run,
     "large-uploads": large_uploads.run,
     "downloads": downloads.run,

@@ -32,7 +32,7 @@ def run(place: Workplace) -> None:
                 f"RSA-{KEY_SIZE} signatures in one thread",
                 lambda: in_child(sign, key_size=KEY_SIZE, seconds=seconds),
             ),
-            contenders=[Contender("POST /api/v1/auth/token", lambda: measured(load), 0.5)],
+            contenders=[Contender("POST /api/v1/auth/token", lambda: measured(load), 0.6)],
             repeats=place.scale.repeats,
             settle=roles.settle,
         )

@@ -54,6 +54,7 @@ async def test_a_new_account_is_told_its_secret_once(admin: AdminClient) -> None
         "scopes": ["files:read", "files:write"],
         "status": "active",
         "is_system": False,
+        "has_bound_tokens": False,
         "created_at": account["created_at"],
         "updated_at": account["created_at"],
         "secret_created_at": account["created_at"],

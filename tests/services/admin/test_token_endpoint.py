@@ -426,7 +426,9 @@ async def test_clients_can_configure_themselves_from_the_metadata(admin: AdminCl
     assert metadata["grant_types_supported"] == ["client_credentials"]
     assert metadata["response_types_supported"] == []
     assert "files:read" in metadata["scopes_supported"]
-    assert metadata["token_endpoint_auth_methods_supported"] == ["client_secret_basic", "client_secret_post"]
+    methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
+    assert metadata["token_endpoint_auth_methods_supported"] == methods
+    assert metadata["tls_client_certificate_bound_access_tokens"] is False
 
 
 async def test_any_client_learns_where_the_roles_are(admin: AdminClient) -> None:
