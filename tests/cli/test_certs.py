@@ -226,7 +226,7 @@ def _serial_number(cluster: Cluster) -> str:
 
 
 def _wait_until(happens: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not happens():
         assert time.monotonic() < deadline
         time.sleep(0.2)

@@ -138,8 +138,11 @@ async def open_trail(
 
 
 def _key(happening: Happening) -> Hashable:
-    """Whoever has not proven who they are cannot fill the memory with the paths they ask for."""
-    actor = happening.actor
+    """Whoever has not proven who they are cannot fill the memory with the paths they ask for.
+
+    A certificate is such a proof, too: what two of them were refused is not the same.
+    """
+    actor, detail = happening.actor, happening.detail or {}
     return (
         happening.event,
         happening.outcome,
@@ -148,4 +151,5 @@ def _key(happening: Happening) -> Hashable:
         happening.client_address,
         actor.client_id if actor else None,
         happening.resource if actor else None,
+        detail.get("certificate_names"),
     )
