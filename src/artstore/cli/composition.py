@@ -12,6 +12,7 @@ from artstore.core.app import Open, Resource, Role, build_app
 from artstore.core.audit.shipping import shipping
 from artstore.core.audit.trail import AuditTrail, open_trail
 from artstore.core.client.audit import AdminDelivery
+from artstore.core.client.networks import Reach, origin_of
 from artstore.core.client.revocations import follow_revocations
 from artstore.core.client.roles import RoleClient, open_role_client
 from artstore.core.client.tokens import ClientCredentials
@@ -130,6 +131,7 @@ def _client(role: RoleName, settings: Settings) -> Open:
             credentials=lambda: role_credentials(role, app[SECRETS]),
             tls=app[TLS],
             registry=app[METRICS].registry,
+            reach=_reach(settings),
         )
 
     return opened
@@ -156,6 +158,11 @@ def _shipping(settings: Settings) -> Open:
             yield
 
     return opened
+
+
+def _reach(settings: Settings) -> Reach:
+    urls = [*map(settings.url, ROLES), *settings.element_urls()]
+    return Reach(frozenset(map(origin_of, urls)), settings.element_networks())
 
 
 async def role_credentials(role: RoleName, secrets: SecretsChain) -> ClientCredentials:

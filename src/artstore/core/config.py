@@ -12,7 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from artstore.core.capacity import CapacityThresholds
 from artstore.core.logging import LogFormat, LogLevel
 from artstore.core.modes import Mode
-from artstore.core.protection import ConnectionLimits, CorsSettings, Network, RateLimits
+from artstore.core.protection import (
+    LOOPBACK,
+    ConnectionLimits,
+    CorsSettings,
+    Network,
+    RateLimits,
+    parse_address,
+)
 from artstore.core.spec import ConfigurationError
 from artstore.core.tls.settings import TlsSettings
 from artstore.core.validation import describe
@@ -194,6 +201,14 @@ class AdminSettings(RoleSettings):
         ),
     ] = None
 
+    allowed_networks: Annotated[
+        tuple[Network, ...] | None,
+        Field(
+            description="Private networks in which storage elements may be that are registered while admin "
+            "runs; those of the configuration may be anywhere. Default: this machine, if admin listens to "
+            "no other."
+        ),
+    ] = None
     finalization_attempts: Annotated[
         int,
         Field(ge=1, description="Failures in a row after which a finalization is given up and undone."),
@@ -387,6 +402,14 @@ class Settings(Section):
     def element_urls(self) -> tuple[str, ...]:
         """The storage elements that admin registers at start."""
         return (self.url("element"),) if self.admin.elements is None else self.admin.elements
+
+    def element_networks(self) -> tuple[Network, ...]:
+        """Where registered elements may be, besides public addresses."""
+        if self.admin.allowed_networks is not None:
+            return self.admin.allowed_networks
+        address = parse_address(self.admin.host)
+        is_local = self.admin.host == "localhost" or (address is not None and address.is_loopback)
+        return LOOPBACK if is_local else ()
 
     def issuer_url(self) -> str:
         """The ``iss`` of tokens."""

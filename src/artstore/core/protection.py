@@ -34,6 +34,7 @@ Network = Annotated[
     PlainSerializer(str, return_type=str),
 ]
 """Addresses in CIDR notation."""
+LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 
 class RateLimits(BaseModel):

@@ -1,7 +1,7 @@
 """The client with which one role calls another: pooled, authenticated, with deadlines and one retry."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from random import uniform
@@ -23,9 +23,11 @@ from structlog.contextvars import get_contextvars
 from artstore import __version__
 from artstore.core.client.deadlines import deadline_headers, time_left
 from artstore.core.client.metrics import ClientMetrics
+from artstore.core.client.networks import Reach, guarded_sockets
 from artstore.core.client.targets import Targets
 from artstore.core.client.tokens import AccessTokens, GetCredentials, TokenSource, failure_of
 from artstore.core.http.problems import remote_error
+from artstore.core.protection import Network
 from artstore.core.spec import UnavailableError, UpstreamError
 from artstore.core.tls.endpoint import TlsEndpoint
 
@@ -67,13 +69,13 @@ class RoleClient:
 
     def __init__(
         self,
-        session: ClientSession,
+        choose_session: Callable[[str], ClientSession],
         tokens: AccessTokens,
         metrics: ClientMetrics,
         *,
         is_role: bool = True,
     ) -> None:
-        self._session = session
+        self._session_for = choose_session
         self.tokens = tokens
         self._metrics = metrics
         self._targets = Targets(metrics.left_alone)
@@ -177,7 +179,7 @@ class RoleClient:
         if (request_id := get_contextvars().get("request_id")) is not None:
             sent["X-Request-ID"] = request_id
         timeout = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=call.stall_timeout)
-        response = await self._session.request(
+        response = await self._session_for(call.url).request(
             call.method, call.url, headers=sent, data=call.data, timeout=timeout, allow_redirects=False
         )
         if response.status == 401:
@@ -193,6 +195,7 @@ async def open_role_client(
     registry: CollectorRegistry | None = None,
     is_role: bool = True,
     tls: TlsEndpoint | None = None,
+    reach: Reach | None = None,
 ) -> AsyncGenerator[RoleClient, None]:
     """Hold a pooled client of a service account open. Does no I/O before the first call."""
 
@@ -200,7 +203,7 @@ async def open_role_client(
         return TokenSource(session, token_url=token_url, credentials=credentials, metrics=metrics.tokens)
 
     async with open_client(
-        tokens, token_url=token_url, registry=registry, is_role=is_role, tls=tls
+        tokens, token_url=token_url, registry=registry, is_role=is_role, tls=tls, reach=reach
     ) as client:
         yield client
 
@@ -213,25 +216,42 @@ async def open_client(
     registry: CollectorRegistry | None = None,
     is_role: bool,
     tls: TlsEndpoint | None = None,
+    reach: Reach | None = None,
 ) -> AsyncGenerator[RoleClient, None]:
     """Hold a pooled client open, whatever gives it its tokens. Does no I/O before the first call.
 
     Who is no role but a person (``is_role=False``) is told what they may not do. What is measured is
-    registered in ``registry``; without one, nobody looks at it.
+    registered in ``registry``; without one, nobody looks at it. ``reach`` keeps it out of networks where it
+    has nothing to do.
     """
     metrics = ClientMetrics(registry or CollectorRegistry(), token_url=token_url)
-    async with open_session(tls) as session:
+    networks = () if reach is None else reach.networks
+    async with open_session(tls) as session, open_session(tls, networks=networks) as guarded:
+
+        def choose(url: str) -> ClientSession:
+            return session if reach is None or reach.is_configured(url) else guarded
+
         tokens = make_tokens(session, metrics)
         try:
-            yield RoleClient(session, tokens, metrics, is_role=is_role)
+            yield RoleClient(choose, tokens, metrics, is_role=is_role)
         finally:
             await tokens.close()
 
 
-def open_session(tls: TlsEndpoint | None = None) -> ClientSession:
-    """A pool of connections to roles. Without ``tls``, ``https`` is trusted by the system's authorities."""
+def open_session(
+    tls: TlsEndpoint | None = None, *, networks: Sequence[Network] | None = None
+) -> ClientSession:
+    """A pool of connections to roles: to anywhere, or to public addresses and to ``networks``.
+
+    Without ``tls``, ``https`` is trusted by the system's authorities.
+    """
     return ClientSession(
-        connector=TCPConnector(limit=0, keepalive_timeout=30, ssl=True if tls is None else tls.client),
+        connector=TCPConnector(
+            limit=0,
+            keepalive_timeout=30,
+            ssl=True if tls is None else tls.client,
+            socket_factory=None if networks is None else guarded_sockets(networks),
+        ),
         auto_decompress=False,
         read_bufsize=READ_BUFFER,
         headers={"User-Agent": f"artstore/{__version__}"},

@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 
 from artstore.core.client.breaker import Breaker
 from artstore.core.client.errors import AuthenticationError
+from artstore.core.client.networks import origin_of
 from artstore.core.spec import UnavailableError
 
 TRIALS: Final = 5
@@ -32,7 +33,7 @@ class Targets:
         Raises:
             UnavailableError: the target has not answered several times in a row, just now.
         """
-        target = url.partition("://")[2].partition("/")[0]
+        target = origin_of(url)
         breaker = self._breakers.get(target)
         if breaker is not None and not breaker.may_try():
             raise UnavailableError("another role does not answer; it is left alone for a moment")

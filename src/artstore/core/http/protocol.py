@@ -12,6 +12,7 @@ from aiohttp.web_request import BaseRequest
 
 from artstore.core.http.connections import Connections
 from artstore.core.http.problems import problem_response
+from artstore.core.http.security_headers import security_headers
 from artstore.core.logging import get_logger
 from artstore.core.spec import InvalidRequestError
 
@@ -94,6 +95,7 @@ class Protocol(web.RequestHandler):
             "request_malformed", reason=type(exc).__name__, client=request.remote, request_id=request_id
         )
         response = problem_response(InvalidRequestError(_detail(exc)), request_id=request_id)
+        response.headers.update(security_headers(url=""))
         response.force_close()
         return response
 

@@ -7,6 +7,8 @@ _ALWAYS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
+    # Instead of versions, which tell whoever looks for a hole where to find it.
+    "Server": "artstore",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
 }
 _TRANSPORT_SECURITY: Final = "max-age=31536000"

@@ -6,12 +6,19 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from artstore.core.client.networks import is_refused
 from artstore.core.client.roles import RoleClient, parse
 from artstore.core.exchange import Capacity, Element, ElementInfo, ElementPage
 from artstore.core.http.problems import RemoteError
 from artstore.core.logging import get_logger
 from artstore.core.modes import Mode
-from artstore.core.spec import AlreadyExistsError, ArtStoreError, UnavailableError, UpstreamError
+from artstore.core.spec import (
+    AlreadyExistsError,
+    ArtStoreError,
+    InvalidRequestError,
+    UnavailableError,
+    UpstreamError,
+)
 from artstore.core.stores import elements as stored
 from artstore.core.stores.elements import ElementsStore, ElementState, ElementStatus
 from artstore.core.transitions import Transition, TransitionOrder, TransitionRequest
@@ -59,12 +66,21 @@ class ElementRegistry:
         """Ask the element at ``url`` who it is, and register it; again, when it has moved there.
 
         Raises:
+            InvalidRequestError: no element may be there.
             UnavailableError: nothing answers there.
             UpstreamError: what answers is not an element.
             AlreadyExistsError: the element answers under another URL as well.
         """
         url = url.rstrip("/")
-        info = await self.ask(url)
+        try:
+            info = await self.ask(url)
+        except UnavailableError as error:
+            if error.__cause__ is not None and is_refused(error.__cause__):
+                raise InvalidRequestError(
+                    "that address is in a network in which no storage element may be",
+                    [("url", "is in a network that is not in allowed_networks of [admin]")],
+                ) from error
+            raise
         await self._check_moved(info.element_id, url)
         now = datetime.now(UTC)
         element = await self._store.upsert(
