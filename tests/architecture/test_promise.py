@@ -1,4 +1,4 @@
-"""The promise names tests that exist, so that it cannot claim what nothing proves."""
+"""The promise and the threat model name tests that exist, so that they cannot claim what nothing proves."""
 
 import ast
 from pathlib import Path
@@ -8,15 +8,28 @@ import pytest
 from tests.architecture.documents import pages
 from tests.architecture.repository import ROOT
 
-NAMED = [span for span in pages()["docs/explanation/promise.md"].spans if "::" in span]
+CLAIMING = ("docs/explanation/promise.md", "THREAT_MODEL.md")
+NAMED = sorted({span for name in CLAIMING for span in pages()[name].spans if "::" in span})
+MEASURES = [
+    line
+    for section in (ROOT / "THREAT_MODEL.md").read_text().split("\n## ")
+    for line in section.splitlines()
+    if line.startswith("| ") and "| measure | test |" in section and "| measure | test |" not in line
+]
 
 
-def test_the_promise_names_tests() -> None:
-    assert len(NAMED) > 10
+def test_tests_are_named() -> None:
+    assert len(NAMED) > 100
+    assert len(MEASURES) > 30
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_every_measure_against_a_threat_names_its_test(measure: str) -> None:
+    assert "::test_" in measure.rstrip(" |").rpartition("|")[2]
 
 
 @pytest.mark.parametrize("named", NAMED)
-def test_a_test_that_the_promise_names_exists(named: str) -> None:
+def test_a_test_that_is_named_exists(named: str) -> None:
     module, *names = named.split("::")
 
     assert _has_test(ROOT / module, names)
