@@ -209,6 +209,7 @@ def test_what_the_configuration_says_is_not_overruled(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "certs").exists()
 
 
+@pytest.mark.slow
 def test_a_cluster_that_was_plain_serves_its_files_with_tls(tmp_path: Path, document: Path) -> None:
     with running_cluster(tmp_path / "data") as plain:
         file_id = put_one(plain, document)
