@@ -25,6 +25,9 @@ FILES: Final = 3000
 SLOWLY: Final = ("nice", "-n", "19")
 """Lets who looks on see every batch."""
 
+ADOPTING: Final = {"mode": "edit", "adopt_root": True}
+"""It finds the files in a root that no element has made."""
+
 CONTENT: Final = b"content"
 DIGEST: Final = sha256(CONTENT)
 
@@ -96,7 +99,7 @@ async def killed_beyond(data: Path, sidecars: int, kill: Callable[[], Awaitable[
 
 async def killed_at_start(data: Path, jwks_url: str, sidecars: int) -> int:
     """As :func:`killed_beyond`, of an element that begins to start now."""
-    process = await start_child(data, jwks_url, launcher=SLOWLY)
+    process = await start_child(data, jwks_url, launcher=SLOWLY, sections={"element": ADOPTING})
 
     async def kill() -> None:
         process.kill()
@@ -111,7 +114,7 @@ async def test_a_rebuild_before_serving_that_is_killed_twice_goes_on_and_says_th
     first = await killed_at_start(tmp_path, issuer.jwks_url, 0)
     second = await killed_at_start(tmp_path, issuer.jwks_url, first)
 
-    async with element_process(tmp_path, issuer.jwks_url) as process:
+    async with element_process(tmp_path, issuer.jwks_url, element=ADOPTING) as process:
         assert await described(process.client) == archive
     assert 0 < first < second < FILES
 
@@ -119,13 +122,13 @@ async def test_a_rebuild_before_serving_that_is_killed_twice_goes_on_and_says_th
 async def test_a_rebuild_beside_what_serves_that_is_killed_twice_goes_on_and_says_the_same(
     issuer: IssuerServer, tmp_path: Path, archive: dict[str, str]
 ) -> None:
-    async with element_process(tmp_path, issuer.jwks_url, launcher=SLOWLY) as process:
+    async with element_process(tmp_path, issuer.jwks_url, launcher=SLOWLY, element=ADOPTING) as process:
         epoch = (await process.client.get("/api/v1/info"))["epoch"]
         await start_rebuild(process.client)
         first = await killed_beyond(tmp_path, 0, process.kill)
     second = await killed_at_start(tmp_path, issuer.jwks_url, first)
 
-    async with element_process(tmp_path, issuer.jwks_url) as process:
+    async with element_process(tmp_path, issuer.jwks_url, element=ADOPTING) as process:
         status = await ended(process.client)
 
         assert (status["state"], status["sidecars"], status["files"]) == ("done", FILES, FILES)
