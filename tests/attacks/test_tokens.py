@@ -201,16 +201,11 @@ def test_a_token_for_another_audience(attacker: Attacker, audience: object) -> N
     attacker.assert_refused(attacker.signed(aud=audience))
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda url: f"{url}/",
-        lambda url: url.replace("127.0.0.1", "localhost"),
-        lambda url: "https://evil.example",
-    ],
-)
-def test_a_token_of_another_issuer(attacker: Attacker, change: Callable[[str], str]) -> None:
-    attacker.assert_refused(attacker.signed(iss=change(attacker.claims["iss"])))
+def test_a_token_of_another_issuer(attacker: Attacker) -> None:
+    own = str(attacker.claims["iss"])
+
+    for issuer in (f"{own}/", own.replace("127.0.0.1", "localhost"), "https://evil.example"):
+        attacker.assert_refused(attacker.signed(iss=issuer))
 
 
 @pytest.mark.parametrize("use", ["refresh", "id", "", None, ["access"]])

@@ -53,7 +53,7 @@ def metadata_of(cluster: Cluster) -> dict[str, Any]:
 def session(account: dict[str, Any], method: str, metadata: dict[str, Any], key: RSAKey) -> Any:
     """A client of Authlib, whose types are not complete."""
     secret = key.as_pem(private=True).decode() if method == "private_key_jwt" else account["client_secret"]
-    made = OAuth2Session(
+    made: Any = OAuth2Session(
         account["client_id"],
         secret,
         scope=SCOPE,

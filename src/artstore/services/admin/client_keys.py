@@ -41,7 +41,7 @@ class ClientKeySet(BaseModel):
 
     @model_validator(mode="after")
     def _check_ids(self) -> Self:
-        if len({key["kid"] for key in self.keys}) < len(self.keys):
+        if len({str(key["kid"]) for key in self.keys}) < len(self.keys):
             raise ValueError("two keys have the same kid")
         return self
 
