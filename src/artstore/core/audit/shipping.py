@@ -10,7 +10,7 @@ from artstore.core.audit.trail import AuditTrail
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, UnavailableError
 
-LINGER: Final = 0.2
+LINGER: Final = 0.5
 """Seconds in which more records may come that share the way."""
 
 FIRST_PAUSE: Final = 0.5
