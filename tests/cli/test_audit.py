@@ -3,9 +3,9 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -126,24 +126,23 @@ def test_an_export_is_verified_by_files_and_a_public_key_alone(evidence: Path) -
     assert covered(evidence) > 5
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        (lambda lines: lines.__setitem__(3, lines[3].replace('"role":"', '"role":"x')), 4),
-        (lambda lines: lines.pop(3), 4),
-        (lambda lines: lines.insert(3, lines[2]), 4),
-        (lambda lines: lines.__setitem__(slice(3, 5), [lines[4], lines[3]]), 4),
-        (lambda lines: lines.__delitem__(slice(0, 3)), 1),
-        (lambda lines: lines.__setitem__(3, "{}\n"), 4),
-        (lambda lines: lines.__setitem__(3, lines[3][:40]), 4),
-        (lambda lines: lines.__delitem__(slice(4, None)), 5),
-        (lambda lines: lines.clear(), 1),
-    ],
-    ids=["edit", "delete", "insert", "reorder", "behead", "replace", "garble", "truncate", "empty"],
-)
-def test_the_first_bad_record_is_named_without_any_secret(
-    evidence: Path, change: Callable[[list[str]], object], named: int
-) -> None:
+Change = Callable[[list[str]], object]
+CHANGES: Final[Mapping[str, tuple[Change, int]]] = {
+    "edit": (lambda lines: lines.__setitem__(3, lines[3].replace('"role":"', '"role":"x')), 4),
+    "delete": (lambda lines: lines.pop(3), 4),
+    "insert": (lambda lines: lines.insert(3, lines[2]), 4),
+    "reorder": (lambda lines: lines.__setitem__(slice(3, 5), [lines[4], lines[3]]), 4),
+    "behead": (lambda lines: lines.__delitem__(slice(0, 3)), 1),
+    "replace": (lambda lines: lines.__setitem__(3, "{}\n"), 4),
+    "garble": (lambda lines: lines.__setitem__(3, lines[3][:40]), 4),
+    "truncate": (lambda lines: lines.__delitem__(slice(4, None)), 5),
+    "empty": (lambda lines: lines.clear(), 1),
+}
+"""What somebody does to an export, and the first record that is bad then."""
+
+
+@pytest.mark.parametrize(("change", "named"), CHANGES.values(), ids=CHANGES)
+def test_the_first_bad_record_is_named_without_any_secret(evidence: Path, change: Change, named: int) -> None:
     report = verified(evidence, altered(evidence, change))
 
     assert report.fault is not None

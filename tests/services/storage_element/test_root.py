@@ -106,7 +106,7 @@ async def test_in_a_busy_root_lies_what_the_documentation_lists_and_nothing_else
         guide = (element.root / "ARTSTORE.md").read_text()
 
     of_the_database = {".artstore/catalog.db-wal", ".artstore/catalog.db-shm"}
-    of_the_log = set() if faults.storage.capabilities.atomic_batch else {".artstore/log"}
+    of_the_log: set[str] = set() if faults.storage.capabilities.atomic_batch else {".artstore/log"}
     assert busy | of_the_log == documented() | of_the_database
     assert all(f"`{name}`" in guide for name in documented() - {"ARTSTORE.md"} if "/" not in name)
 
