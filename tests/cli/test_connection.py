@@ -124,7 +124,7 @@ def test_wrong_credentials_are_told_once_and_not_repeated(cluster: Cluster, home
     assert "ars_wrong" not in told
 
 
-@pytest.mark.parametrize(("url", "code"), [("nonsense", 2), ("http://[", 1), ("ftp://127.0.0.1", 2)])
+@pytest.mark.parametrize(("url", "code"), [("nonsense", 2), ("http://[", 2), ("ftp://127.0.0.1", 2)])
 def test_a_url_that_is_none_is_told(home: Path, url: str, code: int) -> None:
     environment = {"ARTSTORE_URL": url, "ARTSTORE_CLIENT_ID": "a", "ARTSTORE_CLIENT_SECRET": "b"}
 

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import typer
 from prometheus_client import CollectorRegistry
@@ -69,6 +70,10 @@ def place_of_url(source: str, url: str, tls: TlsSettings | None = None) -> Place
     """
     if not url.startswith(("http://", "https://")):
         raise ConfigurationError(f"{source}: the URL {url} should begin with http:// or https://")
+    try:
+        urlsplit(url)
+    except ValueError as error:
+        raise ConfigurationError(f"{source}: {url} is no URL ({error})") from None
     return Place(url.rstrip("/"), tls or certificates_of_environment())
 
 

@@ -20,6 +20,8 @@ from artstore.services.storage_element.clock import Clock
 from artstore.services.storage_element.small_objects import put_small, read_small
 
 CLOCK_KEY: Final = "clock.json"
+_DIFFERENCE: Final = timedelta(seconds=1)
+"""By which two clocks of one machine may differ: of the time of day, and of what has passed."""
 _log: Final = get_logger("element")
 
 
@@ -83,12 +85,15 @@ class TrustedTime:
         """The time of day, or what is proven where that is earlier."""
         return min(self._clock.now(), self._proven())
 
-    def latest(self) -> datetime:
-        """The time of day, or what is proven where that is later: from then on is kept what has its time.
+    def latest(self, now: datetime | None = None) -> datetime:
+        """The time of day, which may have been read as ``now``, or what is proven where that is later by more
+        than clocks differ: from then on is kept what has its time.
 
         Counted from a clock that went back, that would be over as soon as the clock is right again.
         """
-        return max(self._clock.now(), self._proven())
+        now = now or self._clock.now()
+        proven = self._proven()
+        return proven if proven - now > _DIFFERENCE else now
 
     def doubt(self) -> str | None:
         """Why the clock is not believed."""

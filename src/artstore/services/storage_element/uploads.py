@@ -110,7 +110,8 @@ async def store(element: Element, upload: Upload) -> Stored:
 
 async def _create(element: Element, upload: Upload) -> Stored:
     limit = element.settings.max_attributes_size
-    draft = _draft(upload, now=element.clock.now(), kept_from=element.time.latest())
+    now = element.clock.now()
+    draft = _draft(upload, now=now, kept_from=element.time.latest(now))
     if upload.description_limit * LARGEST_GROWTH > limit:
         draft.to_json(limit=limit)  # refused before a byte is stored
     key = draft.storage_key
