@@ -71,7 +71,9 @@ def second_element(cluster: Cluster, tmp_path: Path) -> Iterator[str]:
     port = Port.free()
     config = tmp_path / "artstore.toml"
     own = f'element_id = "se-02"\nmode = "rw"\nport = {port.number}\n'
-    config.write_text(f'issuer = "{cluster.url("admin")}"\n[element]\n{own}')
+    secrets = f'[[secrets]]\ntype = "file"\ndirectory = "{cluster.data / "secrets"}"\n'
+    admin = f'[admin]\nurl = "{cluster.url("admin")}"\n'
+    config.write_text(f'issuer = "{cluster.url("admin")}"\n[element]\n{own}{admin}{secrets}')
     process = subprocess.Popen(
         [artstore(), "run", "element", "--config", str(config)], stdout=DEVNULL, stderr=DEVNULL
     )

@@ -151,6 +151,15 @@ class Roles:
 
         await eventually(is_indexed)
 
+    async def wait_until_registered(self, admin: RoleServer, number: int) -> None:
+        """Until admin has as many elements: those of its configuration are registered when they answer."""
+
+        async def are_registered() -> bool:
+            answer = await self.request("GET", f"{admin.url}/api/v1/storage-elements")
+            return answer.status == 200 and len(answer.json()["items"]) == number
+
+        await eventually(are_registered)
+
     async def readiness(self, server: RoleServer) -> dict[str, Any]:
         """What a role says of itself."""
         async with self.session.get(f"{server.url}/health/ready") as response:

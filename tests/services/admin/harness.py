@@ -199,12 +199,13 @@ class ElementServer:
         priority: int = 100,
         place: Port | None = None,
         auth: Mapping[str, object] | None = None,
+        directory: str | None = None,
         **element: Any,
     ) -> None:
         self.port = place or Port.free()
         self._settings = Settings.model_validate(
             {
-                "base_directory": data / element_id,
+                "base_directory": data / (directory or element_id),
                 "element": {"element_id": element_id, "mode": mode, "priority": priority, **element},
                 "admin": {"url": admin.url},
                 "auth": auth or {"type": "oauth"},

@@ -235,8 +235,8 @@ async def test_an_element_that_moved_is_registered_at_its_new_place(
 
 async def test_one_identity_in_two_places_is_refused(admin: AdminClient, tmp_path: Path, port: Port) -> None:
     async with (
-        ElementServer(tmp_path / "one", port).running() as one,
-        ElementServer(tmp_path / "other", port).running() as other,
+        ElementServer(tmp_path, port, directory="one").running() as one,
+        ElementServer(tmp_path, port, directory="other").running() as other,
     ):
         await register(admin, one.url)
 

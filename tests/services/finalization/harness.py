@@ -1,11 +1,12 @@
 """A cluster with an element for temporary and one for permanent files, and a client that finalizes."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
+from artstore.core.ids import new_file_id
 from tests.services.admin.harness import eventually, sql_in
 from tests.services.ingester.harness import Ingesting
 from tests.services.roles import Roles, RoleServer
@@ -21,7 +22,7 @@ class Finalizing(Ingesting):
 
     async def temporary(self, content: bytes = b"content", **attributes: Any) -> str:
         """The id of a temporary file that was stored."""
-        answer = await self.post(content, retention_policy="temporary", **attributes)
+        answer = await answered(lambda: self.post(content, retention_policy="temporary", **attributes))
         assert answer.status == 201, answer
         return str(answer.json()["file_id"])
 
@@ -35,17 +36,23 @@ class Finalizing(Ingesting):
 
     async def started(self, file_id: str, **arguments: Any) -> dict[str, Any]:
         """Ask for it, which must succeed."""
-        answer = await self.finalize(file_id, **arguments)
+        answer = await answered(lambda: self.finalize(file_id, **arguments))
         assert answer.status in (200, 202), answer
         said: dict[str, Any] = answer.json()
         return said
 
     async def look(self, finalization_id: str) -> dict[str, Any]:
         """How far it has come."""
-        answer = await self.roles.request("GET", f"{self.ingester.url}{FINALIZATIONS}/{finalization_id}")
+        url = f"{self.ingester.url}{FINALIZATIONS}/{finalization_id}"
+        answer = await answered(lambda: self.roles.request("GET", url))
         assert answer.status == 200, answer
         said: dict[str, Any] = answer.json()
         return said
+
+    async def wait_until_admin_is_back(self) -> None:
+        """Until the ingester calls it again."""
+        url = f"{self.ingester.url}{FINALIZATIONS}/{new_file_id()}"
+        await answered(lambda: self.roles.request("GET", url))
 
     async def hurry(self) -> None:
         """Whatever is to be done later is to be done now."""
@@ -109,6 +116,21 @@ class Finalizing(Ingesting):
             assert await self.sidecar(file_id, other) is None
 
 
+async def answered(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What a client is told that comes back when it is asked to.
+
+    Of an admin that was away the ingester knows only a second after its return that it is back.
+    """
+
+    async def attempt() -> Answer | None:
+        answer = await ask()
+        return None if answer.status == 503 and "Retry-After" in answer.headers else answer
+
+    answer = await eventually(attempt)
+    assert answer is not None
+    return answer
+
+
 def said_id(element: RoleServer) -> str:
     """How an element is called."""
     return element.settings.element.element_id
@@ -139,6 +161,7 @@ async def start_finalizing(
     elements = elements or await start_elements(roles, *modes)
     known = [(urls or {}).get(said_id(element), element.url) for element in elements]
     server = await roles.start("admin", admin={"elements": known, **admin})
+    await roles.wait_until_registered(server, len(known))
     ingester = await roles.start("ingester")
     finalizing = Finalizing(roles, admin=server, ingester=ingester, elements=elements)
     await finalizing.wait_for_elements(len(elements))

@@ -127,6 +127,7 @@ async def start_ingesting(
     """Start admin and an ingester (with ``sections``) that know ``elements``, under ``urls`` if given."""
     known = urls or [element.url for element in elements]
     admin = await roles.start("admin", admin={"elements": known})
+    await roles.wait_until_registered(admin, len(known))  # the ingester may not look again for long
     ingester = await roles.start("ingester", **sections)
     ingesting = Ingesting(roles, admin=admin, ingester=ingester, elements=elements)
     await ingesting.wait_for_elements(len(known))

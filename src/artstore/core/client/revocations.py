@@ -19,8 +19,9 @@ LONG_POLL: Final = 8.0
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds admin has to answer beyond those it may wait."""
 FIRST_PAUSE: Final = 0.2
-LAST_PAUSE: Final = 2.0
-"""Seconds between two attempts, which double, while admin does not answer."""
+LAST_PAUSE: Final = 0.5
+"""Seconds between two attempts, which double, while admin does not answer: all requests wait for the first
+list. The client's breaker sees to it that an admin that is away is called once per second at most."""
 CACHE_KEY: Final = "artstore:revocations"
 
 _log = get_logger("revocations")

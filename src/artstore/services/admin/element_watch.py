@@ -18,7 +18,7 @@ INTERVAL: Final = 2.0
 """Seconds between two looks. They may be old: it is the element that refuses what it has no room for."""
 
 FIRST_RETRY: Final = 0.2
-LAST_RETRY: Final = 5.0
+LAST_RETRY: Final = 2.0
 """Seconds between two attempts to register an element of the configuration, which double."""
 
 MISSES: Final = 2
