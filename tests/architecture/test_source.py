@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -11,6 +13,12 @@ import pytest
 from tests.architecture.repository import ROOT, SOURCE, setup_cfg
 
 READERS_OF_THE_ENVIRONMENT: Final = {"core/config.py", "plugins/secrets_env/backend.py"}
+IMPORTED_BY_A_COMMAND: Final = """
+import sys
+import artstore.cli.{module}
+print(*sys.modules)
+"""
+ONLY_FOR_SERVERS: Final = {"alembic", "sqlalchemy", "argon2", "artstore.services.admin.role"}
 
 
 def test_the_environment_is_read_in_two_places_only() -> None:
@@ -33,6 +41,16 @@ def test_reading_the_environment_is_noticed(source: str, tmp_path: Path) -> None
     module.write_text(source)
 
     assert _reads_environment(module)
+
+
+@pytest.mark.parametrize("module", ["reading", "put", "login", "user", "jwt_key", "account_care"])
+def test_a_command_imports_nothing_that_only_servers_need(module: str) -> None:
+    program = IMPORTED_BY_A_COMMAND.format(module=module)
+
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert "artstore.services.admin" in run.stdout.split()
+    assert not ONLY_FOR_SERVERS & set(run.stdout.split())
 
 
 def test_make_check_runs_everything_that_enforces_a_rule() -> None:

@@ -34,7 +34,8 @@ from artstore.core.logging import get_logger
 from artstore.core.registry import Kind, Registry
 from artstore.core.secrets import SecretsChain
 from artstore.core.spec import ArtStoreError, ConfigurationError, UnavailableError
-from artstore.services import admin, ingester, query, storage_element
+from artstore.services import ingester, query, storage_element
+from artstore.services.admin import role as admin
 
 T = TypeVar("T")
 

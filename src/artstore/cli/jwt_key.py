@@ -7,7 +7,7 @@ import typer
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
 from artstore.cli.output import JsonOption, print_json, print_table, time_text
 from artstore.core.client.roles import parse
-from artstore.services.admin.key_routes import KEYS_PATH, KeyList, KeyStatus, KeyView
+from artstore.services.admin.key_models import KEYS_PATH, KeyList, KeyStatus, KeyView
 
 app: Final = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Look after the keys that sign access tokens."

@@ -21,8 +21,8 @@ from artstore.core.spec import (
     UnavailableError,
     UpstreamError,
 )
-from artstore.services.admin.logins import Login, PasswordChange
-from artstore.services.admin.person_tokens import PersonToken
+from artstore.services.admin.login_models import Login, PasswordChange
+from artstore.services.admin.token_models import PersonToken
 
 UrlArgument = Annotated[
     str | None,

@@ -20,8 +20,8 @@ from artstore.core.client.roles import parse
 from artstore.core.client.tokens import AccessTokens
 from artstore.core.http.problems import remote_error
 from artstore.core.spec import ConfigurationError, UnauthenticatedError, UnavailableError
-from artstore.services.admin.logins import Refresh
-from artstore.services.admin.person_tokens import PersonToken
+from artstore.services.admin.login_models import Refresh
+from artstore.services.admin.token_models import PersonToken
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from artstore.cli.passwords import StdinOption, ask_new
 from artstore.core.client.roles import parse
 from artstore.core.scopes import PersonRole
 from artstore.core.spec import NotFoundError
-from artstore.services.admin.people import (
+from artstore.services.admin.person_models import (
     NewPerson,
     PasswordReset,
     PersonChange,

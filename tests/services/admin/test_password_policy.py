@@ -6,7 +6,8 @@ import pytest
 
 from artstore.core.config import PasswordSettings
 from artstore.core.spec import InvalidRequestError
-from artstore.services.admin.password_policy import LONGEST, SPECIAL, PasswordPolicy
+from artstore.services.admin.login_models import LONGEST
+from artstore.services.admin.password_policy import SPECIAL, PasswordPolicy
 
 GOOD = "Wet-Cabbage7-orbit"
 ABOUT = ("anna.schmidt", "anna.schmidt@archive.example")

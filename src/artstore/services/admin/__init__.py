@@ -1,5 +1,4 @@
-"""The admin role: issues tokens, knows accounts and storage elements, keeps the index of files."""
+"""The admin role: issues tokens, knows accounts and storage elements, keeps the index of files.
 
-from artstore.services.admin.role import ROLE
-
-__all__ = ["ROLE"]
+The role itself is in :mod:`artstore.services.admin.role`: commands that only need a model import little.
+"""

@@ -28,9 +28,9 @@ from artstore.services.admin.metadata import (
 )
 from artstore.services.admin.signing_keys import JsonWebKeySet
 from artstore.services.admin.token_endpoint import NO_STORE, TokenError, refusal_response
+from artstore.services.admin.token_models import IssuedToken
 from artstore.services.admin.token_requests import TokenParameters, read_token_request
 from artstore.services.admin.token_status import Introspection, TokenQuery
-from artstore.services.admin.tokens import IssuedToken
 
 CACHEABLE: Final = {"Cache-Control": "public, max-age=300"}
 

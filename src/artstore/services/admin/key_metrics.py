@@ -6,7 +6,8 @@ from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from artstore.services.admin.signing_keys import KeyState, LoadedKey
+from artstore.services.admin.key_models import KeyState
+from artstore.services.admin.signing_keys import LoadedKey
 
 STATES: Final = tuple(state for state in get_args(KeyState) if state != "expired")
 

@@ -1,59 +1,16 @@
 """The operations on signing keys of the admin role."""
 
-from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Final
 
 from aiohttp import web
-from pydantic import BaseModel, Field
 
 from artstore.core.http.operations import JSON, Answer, Operation, json_response
 from artstore.core.spec import UnsupportedError
 from artstore.core.stores.keys import SigningKey
 from artstore.services.admin.key_material import JsonWebKey
+from artstore.services.admin.key_models import KEYS_PATH, KeyList, KeyStatus, KeyView
 from artstore.services.admin.keys import ADMIN
-from artstore.services.admin.signing_keys import KeyState, state_of
-
-KEYS_PATH: Final = "/api/v1/jwt-keys"
-
-
-class KeyView(BaseModel):
-    """A signing key without its private half."""
-
-    kid: str
-    algorithm: str
-    size: Annotated[int, Field(description="Bits.")]
-    state: Annotated[
-        KeyState,
-        Field(
-            description="`waiting`: published, does not sign yet; `signing`; `verifying`: signs no more, but "
-            "what it signed holds; `expired`."
-        ),
-    ]
-    created_at: datetime
-    signs_from: datetime
-    signs_until: datetime | None = None
-    expires_at: datetime | None = None
-
-
-class KeyList(BaseModel):
-    """Every key of the last 90 days, the newest first."""
-
-    items: list[KeyView]
-
-
-class KeyStatus(BaseModel):
-    """Which key signs, and which one is next."""
-
-    signing: KeyView
-    waiting: KeyView | None = None
-    published: Annotated[int, Field(description="How many keys verify tokens now.")]
-    source: Annotated[
-        Literal["generated", "provided"], Field(description="`provided`: by the operator, as a secret.")
-    ]
-    rotation_period: Annotated[float, Field(description="Seconds.")]
-    next_rotation_at: Annotated[
-        datetime | None, Field(description="When the next key signs; absent where keys are provided.")
-    ] = None
+from artstore.services.admin.signing_keys import state_of
 
 
 async def list_keys(request: web.Request) -> KeyList:

@@ -18,10 +18,10 @@ from artstore.core.spec import (
     UnavailableError,
 )
 from artstore.services.admin.keys import ADMIN
-from artstore.services.admin.logins import Login, PasswordChange, Refresh
-from artstore.services.admin.people import PersonView
-from artstore.services.admin.person_tokens import PersonToken
+from artstore.services.admin.login_models import Login, PasswordChange, Refresh
+from artstore.services.admin.person_models import PersonView
 from artstore.services.admin.token_endpoint import NO_STORE
+from artstore.services.admin.token_models import PersonToken
 
 
 async def login(request: web.Request, body: Login) -> web.Response:

@@ -6,9 +6,7 @@ docs/adr/0024-people.md.
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final
-
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from typing import Final
 
 from artstore.core.audit.notes import note
 from artstore.core.logging import get_logger
@@ -27,40 +25,14 @@ from artstore.core.spec import (
 from artstore.core.stores.login_failures import LoginFailuresStore
 from artstore.core.stores.people import NewPassword, PeopleStore, Person
 from artstore.core.stores.sessions import SessionsStore
+from artstore.services.admin.login_models import Login, PasswordChange
 from artstore.services.admin.password_hashes import PasswordHashes
-from artstore.services.admin.password_policy import LONGEST, PasswordPolicy
-from artstore.services.admin.person_tokens import PersonToken, PersonTokens, actor_of
+from artstore.services.admin.password_policy import PasswordPolicy
+from artstore.services.admin.person_tokens import PersonTokens, actor_of
 from artstore.services.admin.revocations import Revocations
-
-HIDDEN: Final[dict[str, JsonValue]] = {"format": "password"}
-"""Tells whoever makes a form of the OpenAPI document."""
+from artstore.services.admin.token_models import PersonToken
 
 _log = get_logger("logins")
-
-TypedPassword = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST)]
-
-
-class Login(BaseModel):
-    """Who somebody says they are, and what they prove it with."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    username: Annotated[str, Field(min_length=1, max_length=100)]
-    password: Annotated[TypedPassword, Field(repr=False, json_schema_extra=HIDDEN)]
-
-
-class PasswordChange(Login):
-    """Another password in place of ``password``."""
-
-    new_password: Annotated[TypedPassword, Field(repr=False, json_schema_extra=HIDDEN)]
-
-
-class Refresh(BaseModel):
-    """A refresh token, which is good once."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    refresh_token: Annotated[str, Field(min_length=1, max_length=8192, repr=False)]
 
 
 class Logins:

@@ -13,9 +13,8 @@ from zxcvbn import zxcvbn
 from artstore.core.config import PasswordSettings
 from artstore.core.spec import InvalidRequestError
 from artstore.core.stores.people import Person
+from artstore.services.admin.login_models import LONGEST
 
-LONGEST: Final = 128
-"""Characters: more add nothing, and every one is work for whoever checks it."""
 GENERATED_LENGTH: Final = 20
 """Of a generated password, where no longer one is required: about 120 bits."""
 SPECIAL: Final = "!@#$%^&*()_+-=[]{}|;:,.<>?"

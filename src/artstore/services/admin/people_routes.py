@@ -13,7 +13,7 @@ from artstore.core.keys import PRINCIPAL
 from artstore.core.spec import AlreadyExistsError, NotFoundError, PreconditionFailedError, UnavailableError
 from artstore.core.stores.people import Person
 from artstore.services.admin.keys import ADMIN
-from artstore.services.admin.people import (
+from artstore.services.admin.person_models import (
     NewPerson,
     PasswordReset,
     PersonChange,

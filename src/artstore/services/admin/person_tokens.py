@@ -2,30 +2,19 @@
 
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Annotated, Final
-
-from pydantic import Field
+from typing import Final
 
 from artstore.core.audit.record import Actor
 from artstore.core.scopes import person_scopes
 from artstore.core.stores.people import Person
 from artstore.core.stores.sessions import RefreshToken, hash_of
 from artstore.services.admin.password_policy import PasswordPolicy
-from artstore.services.admin.tokens import IssuedToken, TokenIssuer
+from artstore.services.admin.token_models import PersonToken
+from artstore.services.admin.tokens import TokenIssuer
 
 REFRESH_TOKEN_TYPE: Final = "rt+jwt"  # noqa: S105 - unlike that of access tokens (RFC 8725 section 3.11)
 CLIENT_ID_PREFIX: Final = "user_"
 """No service account has a client id that begins so."""
-
-
-class PersonToken(IssuedToken):
-    """An access token, and what to get the next one with."""
-
-    refresh_token: Annotated[str, Field(repr=False, description="Good once.")]
-    refresh_expires_in: Annotated[int, Field(description="Seconds.")]
-    password_expires_at: datetime | None = None
-    password_expires_soon: Annotated[bool, Field(description="It is time to change the password.")] = False
 
 
 @dataclass(frozen=True, slots=True)

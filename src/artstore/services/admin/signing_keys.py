@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from pydantic import BaseModel
@@ -16,12 +16,12 @@ from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, ConfigurationError, UnavailableError
 from artstore.core.stores.keys import KeysStore, SigningKey
 from artstore.services.admin.key_material import JsonWebKey, public_key, signing_key
+from artstore.services.admin.key_models import KeyState
 from artstore.services.admin.master_key import MasterKey
 
 REFRESH_INTERVAL: Final = 5.0
 """Seconds for which the keys are believed before the database is asked again, at most."""
 
-KeyState = Literal["waiting", "signing", "verifying", "expired"]
 _log = get_logger("signing-keys")
 
 

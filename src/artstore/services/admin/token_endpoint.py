@@ -14,8 +14,9 @@ from artstore.services.admin.account_usage import UsageRecorder
 from artstore.services.admin.client_authentication import ClientAuthenticator
 from artstore.services.admin.client_requests import ErrorCode, TokenRefusedError
 from artstore.services.admin.resource_indicators import Resources
+from artstore.services.admin.token_models import IssuedToken
 from artstore.services.admin.token_requests import TokenRequest
-from artstore.services.admin.tokens import IssuedToken, TokenIssuer
+from artstore.services.admin.tokens import TokenIssuer
 
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 CHALLENGE: Final = 'Basic realm="artstore", charset="UTF-8"'

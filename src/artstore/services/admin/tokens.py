@@ -4,26 +4,16 @@ import uuid
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import jwt
-from pydantic import BaseModel, Field
 
 from artstore.core.stores.accounts import ServiceAccount
 from artstore.services.admin.key_material import ALGORITHM
 from artstore.services.admin.signing_keys import SigningKeys
+from artstore.services.admin.token_models import IssuedToken
 
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - RFC 9068 section 2.1
-
-
-class IssuedToken(BaseModel):
-    """An access token (RFC 6749 section 5.1)."""
-
-    access_token: Annotated[str, Field(repr=False)]
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
-    expires_in: Annotated[int, Field(description="Seconds.")]
-    scope: Annotated[str, Field(description="What the token permits, separated by spaces.")]
-    issued_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
