@@ -62,7 +62,8 @@ class FaultProxy:
         self._connections.add(task)
         self.accepted += 1
         try:
-            with suppress(OSError):
+            # Cancelled by stop(): a task that says so trips over asyncio's own callback (CPython 3.11).
+            with suppress(OSError, asyncio.CancelledError):
                 await self._forward(reader, writer)
         finally:
             writer.transport.abort()

@@ -64,8 +64,10 @@ async def running(work: Work, database: Database) -> AsyncGenerator[CollectorReg
     try:
         yield registry
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        # Asked again: a task group that is cancelled while a task of it fails may forget it (CPython gh-116720).
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:

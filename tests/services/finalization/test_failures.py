@@ -231,6 +231,7 @@ async def test_a_copy_that_was_finished_without_being_able_to_say_so_is_not_take
         await finalizing.assert_permanent(file_id, CONTENT, elements[1])
 
 
+@pytest.mark.slow
 async def test_a_copy_that_reads_back_otherwise_is_removed_and_the_source_kept(roles: Roles) -> None:
     elements = await start_elements(roles, "edit", "rw")
     async with fault_proxy(elements[1].url) as proxy:

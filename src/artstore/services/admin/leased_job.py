@@ -61,16 +61,11 @@ class LeasedJob:
             return
         _log.info("lease_acquired", lease=self._name)
         self._held.set(1)
-        # No task group: cancelled while a task of it fails, it forgets the cancellation (CPython gh-116720).
-        tasks = [asyncio.create_task(self._keep(lease)), asyncio.create_task(self._do(lease))]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._keep(lease))
+                group.create_task(self._do(lease))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
             self._held.set(0)
             with suppress(ArtStoreError):  # it expires by itself
                 await self._leases.release(lease)
