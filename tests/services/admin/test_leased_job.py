@@ -64,7 +64,7 @@ async def running(work: Work, database: Database) -> AsyncGenerator[CollectorReg
     try:
         yield registry
     finally:
-        # Asked again: a task group that is cancelled while a task of it fails may forget it (CPython gh-116720).
+        # Again: a task group that is cancelled while a task of it fails may forget it (CPython gh-116720).
         while not task.done():
             task.cancel()
             await asyncio.wait([task], timeout=1)
