@@ -253,7 +253,7 @@ async def test_an_admin_that_stops_gives_its_jobs_up_at_once(start: StartAdmin) 
         await eventually(lambda: holds(admin, "element-watch"))
 
     async with start() as admin:
-        await eventually(lambda: holds(admin, "indexer"), patience=leased_job.DURATION.total_seconds() * 0.9)
+        await eventually(lambda: holds(admin, "indexer"), patience=leased_job.DURATION.total_seconds() / 2)
 
 
 async def test_jobs_end_when_the_server_begins_to_stop(start: StartAdmin, element: ElementServer) -> None:

@@ -64,10 +64,8 @@ async def running(work: Work, database: Database) -> AsyncGenerator[CollectorReg
     try:
         yield registry
     finally:
-        # Again: a task group that is cancelled while a task of it fails may forget it (CPython gh-116720).
-        while not task.done():
-            task.cancel()
-            await asyncio.wait([task], timeout=1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:

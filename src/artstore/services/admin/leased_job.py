@@ -61,11 +61,16 @@ class LeasedJob:
             return
         _log.info("lease_acquired", lease=self._name)
         self._held.set(1)
+        # No task group: cancelled while a task of it fails, it forgets the cancellation (CPython gh-116720).
+        tasks = [asyncio.create_task(self._keep(lease)), asyncio.create_task(self._do(lease))]
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._keep(lease))
-                group.create_task(self._do(lease))
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
         finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._held.set(0)
             with suppress(ArtStoreError):  # it expires by itself
                 await self._leases.release(lease)

@@ -128,8 +128,9 @@ async def run_jobs(app: web.Application) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        # Not cancelled: jobs that are ending would be cancelled again, and leave their leases behind.
+        app[STOPPING].set()
+        await task
 
 
 RESOURCES: Final = (
