@@ -1,11 +1,9 @@
 """Whether a bad verdict is one on the file, or only on a change under way or a storage that is away."""
 
 from artstore.core.logging import get_logger
-from artstore.core.spec import ArtStoreError, NotFoundError, UnavailableError
+from artstore.core.spec import ArtStoreError
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.fixity_records import Verdict
-from artstore.services.storage_element.identity import IDENTITY_KEY
-from artstore.services.storage_element.small_objects import read_small
 
 _log = get_logger("fixity")
 
@@ -19,7 +17,7 @@ async def holds(element: Element, verdict: Verdict) -> bool:
     if verdict.outcome == "good":
         return True
     if verdict.outcome in ("missing", "unreadable"):
-        await require_storage(element)
+        await element.root.require_present()
     subject = verdict.subject
     async with element.locks[subject.file_id]:
         if subject.file_id in element.catalog.pending:
@@ -35,15 +33,3 @@ async def condemn(element: Element, verdict: Verdict) -> None:
             await element.fixity.note([verdict])
     except ArtStoreError as error:
         _log.error("file_bad_not_noted", file_id=str(verdict.subject.file_id), reason=error.detail)
-
-
-async def require_storage(element: Element) -> None:
-    """Every root has an identity: where that is not to be had, a missing object says nothing.
-
-    Raises:
-        UnavailableError: it is not to be had.
-    """
-    try:
-        await read_small(element.storage, IDENTITY_KEY)
-    except NotFoundError:
-        raise UnavailableError("the storage does not have its own identity: it is not the root") from None

@@ -13,7 +13,7 @@ from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.fixity import microseconds_now
-from artstore.services.storage_element.fixity_evidence import holds, require_storage
+from artstore.services.storage_element.fixity_evidence import holds
 from artstore.services.storage_element.fixity_reading import FixityReader, Pace
 from artstore.services.storage_element.fixity_records import SAMPLE_ID, SAMPLE_KEY, RunRow, Subject, Verdict
 from artstore.services.storage_element.small_objects import put_small
@@ -136,7 +136,7 @@ class Scrubber:
         for verdict in verdicts:
             sample = "found" if verdict.outcome == "damaged" else "missed"
             if sample == "missed":
-                await require_storage(self._element)
+                await self._element.root.require_present()
                 _log.error("fixity_sample_missed", run_id=run.run_id, outcome=verdict.outcome)
         await self._fixity.runs.note_sample(run, sample)
         self._fixity.metrics.show_sample(sample)
