@@ -1,10 +1,7 @@
 """Rotation of the signing key: by time, by hand, by a new secret; killed in its middle, under load."""
 
 import asyncio
-import os
-import sys
 import time
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -18,10 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from structlog.testing import capture_logs
 
 from artstore.core.client.tokens import ClientCredentials
-from artstore.core.config import Settings, SigningKeySettings
+from artstore.core.config import SigningKeySettings
 from artstore.core.spec import ConfigurationError
 from artstore.services.admin import key_rotation
 from tests.services.admin.conftest import StartAdmin
+from tests.services.admin.dying import dying_admin
 from tests.services.admin.harness import (
     AdminClient,
     ElementServer,
@@ -320,29 +318,6 @@ async def test_a_bad_secret_under_a_running_admin_leaves_the_present_key(
     assert "signing-key" in told[0]["reason"]
 
 
-@asynccontextmanager
-async def dying_admin(settings: Settings, *, die_at: int) -> AsyncGenerator[Process, None]:
-    """Another process of admin, which is killed in its first rotation."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.services.admin.dying_rotation",
-        str(settings.base_directory),
-        settings.model_dump_json(exclude_none=True),
-        stdout=PIPE,
-        cwd=Path(__file__).parents[3],
-        env={**os.environ, "DIE_AT": str(die_at)},
-    )
-    assert process.stdout is not None
-    try:
-        assert await process.stdout.readline(), "admin did not start"
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
 class Load:
     """Clients that get a token and use it at admin and at an element, again and again."""
 
@@ -403,7 +378,7 @@ async def test_a_rotation_that_is_killed_under_load_costs_no_request(
     other = admin_settings(tmp_path, Port.free(), issuer=port.url, **sections)
     element = ElementServer(tmp_path, port, auth=VERIFIER)
     async with (
-        dying_admin(other, die_at=die_at) as process,
+        dying_admin("tests.services.admin.dying_rotation", other, die_at=die_at) as process,
         running_admin(admin_settings(tmp_path, port, issuer=port.url, **sections)) as admin,
         element.running(),
     ):

@@ -1,17 +1,13 @@
 """Admin is killed each time that a finalization gets further: it is completed, whatever is lost."""
 
 import asyncio
-import os
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Final
 
 import pytest
 
 from artstore.core.config import Settings
+from tests.services.admin.dying import dying_admin
 from tests.services.admin.harness import eventually, lose_database, sql_in
 from tests.services.finalization.harness import AT_ONCE, Finalizing, said_id, start_elements
 from tests.services.roles import Roles, RoleServer
@@ -20,30 +16,8 @@ POINTS: Final = range(1, 15)
 """Before and after: one is noted, marked, copied, read back, switched, scheduled, completed."""
 
 SAMPLE: Final = (2, 9)
+DYING: Final = "tests.services.finalization.dying_admin"
 CONTENT: Final = b"content" * 40_000
-
-
-@asynccontextmanager
-async def admin_process(settings: Settings, *, die_at: int = 0) -> AsyncGenerator[Process, None]:
-    """An admin that serves, and may be killed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.services.finalization.dying_admin",
-        str(settings.base_directory),
-        settings.model_dump_json(exclude_none=True),
-        stdout=PIPE,
-        cwd=Path(__file__).parents[3],
-        env={**os.environ, "DIE_AT": str(die_at)},
-    )
-    assert process.stdout is not None
-    try:
-        assert await process.stdout.readline(), "admin did not start"
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 class Killing:
@@ -55,7 +29,7 @@ class Killing:
 
     async def kill_at(self, point: int) -> str:
         """Finalize a file until admin is killed; the id of the file."""
-        async with admin_process(self.settings, die_at=point) as process:
+        async with dying_admin(DYING, self.settings, die_at=point) as process:
             await self._wait_until_read()
             await self.finalizing.wait_until_admin_is_back()
             file_id = await self.finalizing.temporary(CONTENT + bytes([point]))
@@ -72,7 +46,7 @@ class Killing:
     async def complete(self, file_id: str, point: int) -> None:
         """Ask again, as a client does that got no answer, and see it end."""
         await self.forget_leases()
-        async with admin_process(self.settings):
+        async with dying_admin(DYING, self.settings):
             said = await self.finalizing.started(file_id, key=f"k-{point}")
             await self.finalizing.reaches(said["finalization_id"], "completed")
             source, target = self.finalizing.elements
@@ -85,7 +59,7 @@ class Killing:
         finalizing, content = self.finalizing, CONTENT + bytes([point])
         await asyncio.to_thread(lose_database, self.settings.base_directory)
         finalizing.roles.forget_tokens()
-        async with admin_process(self.settings):
+        async with dying_admin(DYING, self.settings):
             await self._wait_until_read()
             for element in finalizing.elements:
                 if await finalizing.sidecar(file_id, element) is not None:
