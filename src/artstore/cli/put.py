@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from artstore.cli.arguments import attributes as parse_attributes
 from artstore.cli.arguments import validated
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
-from artstore.cli.local_files import READ_SIZE, LocalFile, find, measure, printable
+from artstore.cli.local_files import READ_SIZE, LocalFile, measure
+from artstore.cli.many_files import FilesReport, find_files, for_each_file
 from artstore.cli.output import (
     JsonOption,
     TransferProgress,
     console,
-    print_failure,
     print_json,
     size_text,
     transfer_progress,
@@ -37,20 +37,11 @@ RETRY_DELAY: Final = 0.5
 """Seconds before the second attempt; doubled for each further one."""
 
 
-class FailedFile(BaseModel):
-    """A file that was not stored, and why."""
-
-    path: str
-    error: str
-
-
-class PutReport(BaseModel):
-    """What became of the files."""
+class PutReport(FilesReport):
+    """What was stored, what had been before, and what was not."""
 
     stored: list[UploadAnswer] = Field(default_factory=list[UploadAnswer])
     already_stored: int = 0
-    skipped: int = 0
-    failed: list[FailedFile] = Field(default_factory=list[FailedFile])
 
 
 @dataclass(slots=True)
@@ -64,23 +55,9 @@ class Putter:
 
     async def put_all(self, files: Sequence[LocalFile], *, jobs: int) -> None:
         """Store ``files``, ``jobs`` at once; a file that fails does not stop the others."""
-        waiting = iter(files)
-
-        async def work() -> None:
-            for file in waiting:
-                await self._put_reporting(file)
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(jobs):
-                group.create_task(work())
-
-    async def _put_reporting(self, file: LocalFile) -> None:
-        try:
-            await self._put_unless_stored(file)
-        except (ArtStoreError, OSError) as error:
-            why = error.detail if isinstance(error, ArtStoreError) else error.strerror or str(error)
-            add_failure(self.report, file.path, why)
-        self.progress.finish_file()
+        await for_each_file(
+            files, self._put_unless_stored, jobs=jobs, report=self.report, progress=self.progress
+        )
 
     async def _put_unless_stored(self, file: LocalFile) -> None:
         digest, size = await asyncio.to_thread(measure, file.path)
@@ -185,26 +162,6 @@ def put(
     print_json(report) if json else _print_summary(report)
     if report.failed:
         raise typer.Exit(1)
-
-
-def find_files(paths: Sequence[Path], *, recursive: bool, report: PutReport) -> list[LocalFile]:
-    """The regular files below ``paths``; what is none is counted or reported."""
-    files: list[LocalFile] = []
-    for found in find(paths, recursive=recursive):
-        if isinstance(found, LocalFile):
-            files.append(found)
-        elif found.is_failure:
-            add_failure(report, found.path, found.reason)
-        else:
-            report.skipped += 1
-    return files
-
-
-def add_failure(report: PutReport, path: Path, why: str) -> None:
-    """Say on standard error that a file failed, and remember it."""
-    name = printable(str(path))
-    report.failed.append(FailedFile(path=name, error=why))
-    print_failure(name, why)
 
 
 async def is_stored(archive: Archive, file: LocalFile, digest: str) -> bool:

@@ -8,33 +8,28 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
-from pydantic import BaseModel, Field
 
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
-from artstore.cli.local_files import LocalFile, find, measure, printable
+from artstore.cli.local_files import LocalFile, measure
+from artstore.cli.many_files import FilesReport, find_files, for_each_file
 from artstore.cli.output import (
     JsonOption,
     TransferProgress,
     console,
-    print_failure,
     print_json,
     size_text,
     transfer_progress,
 )
-from artstore.cli.put import FailedFile
 from artstore.cli.reading import find as find_in_archive
 from artstore.cli.reading import receive
 from artstore.core.search import SearchCriteria
-from artstore.core.spec import ArtStoreError
 
 
-class VerifyReport(BaseModel):
+class VerifyReport(FilesReport):
     """What was compared, and what did not hold."""
 
     verified: int = 0
     verified_size: int = 0
-    skipped: int = 0
-    failed: list[FailedFile] = Field(default_factory=list[FailedFile])
 
 
 @dataclass(slots=True)
@@ -48,28 +43,16 @@ class Verifier:
     download: bool
 
     async def verify_all(self, files: Sequence[LocalFile], *, jobs: int) -> None:
-        """Compare ``files``, ``jobs`` at once."""
-        waiting = iter(files)
-
-        async def work() -> None:
-            for file in waiting:
-                await self._verify(file)
-                self.progress.finish_file()
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(jobs):
-                group.create_task(work())
+        """Compare ``files``, ``jobs`` at once; a file that fails does not stop the others."""
+        await for_each_file(files, self._verify, jobs=jobs, report=self.report, progress=self.progress)
 
     async def _verify(self, file: LocalFile) -> None:
-        try:
-            why = await self._compare(file)
-        except (ArtStoreError, OSError) as error:
-            why = error.detail if isinstance(error, ArtStoreError) else error.strerror or str(error)
+        why = await self._compare(file)
         if why is None:
             self.report.verified += 1
             self.report.verified_size += file.size
         else:
-            _fail(self.report, file.path, why)
+            self.report.add_failure(file.path, why)
 
     async def _compare(self, file: LocalFile) -> str | None:
         """Why the archive does not prove this file, ``None`` when it does."""
@@ -102,14 +85,7 @@ def verify(
 ) -> None:
     """Compare local files with the archive by digest, reading every byte back."""
     report = VerifyReport()
-    files: list[LocalFile] = []
-    for found in find(paths, recursive=recursive):
-        if isinstance(found, LocalFile):
-            files.append(found)
-        elif found.is_failure:
-            _fail(report, found.path, found.reason)
-        else:
-            report.skipped += 1
+    files = find_files(paths, recursive=recursive, report=report)
     size = sum(file.size for file in files)
     with (
         transfer_progress("verifying", files=len(files), size=size) as progress,
@@ -123,12 +99,6 @@ def verify(
     print_json(report) if json else _print_summary(report)
     if report.failed:
         raise typer.Exit(1)
-
-
-def _fail(report: VerifyReport, path: Path, why: str) -> None:
-    name = printable(str(path))
-    report.failed.append(FailedFile(path=name, error=why))
-    print_failure(name, why)
 
 
 def _print_summary(report: VerifyReport) -> None:
