@@ -22,6 +22,7 @@ from artstore.core.testing import (
     StorageLieContract,
     StorageOpening,
     StorageSubject,
+    StrangersContract,
     UnreliableMedium,
     UnreliableMediumContract,
 )
@@ -49,6 +50,7 @@ PROOFS: Final[Sequence[type]] = (
     StorageOpening,
     AtomicBatchContract,
     PresignerContract,
+    StrangersContract,
     FaultyStorage,
 )
 

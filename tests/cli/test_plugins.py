@@ -16,6 +16,9 @@ from artstore.plugins.storage_local.plugin import LocalConfig, open_local
 from tests.cli.commands import failure
 from tests.cluster import artstore, run_artstore
 
+CAPABILITIES = "atomic_batch, atomic_put, durable_put, exclusive_use, local_paths, strangers"
+"""Of the storage that `init` configures."""
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -103,7 +106,7 @@ def test_an_enabled_plugin_that_cannot_be_imported_is_listed_with_the_reason(
 def test_what_the_configured_storage_can_do_is_asked_for_on_request(config: Path) -> None:
     shown = run_artstore("plugins", "--config", str(config), "--capabilities")
 
-    assert "atomic_batch, atomic_put, durable_put, exclusive_use, local_paths" in shown.stdout
+    assert CAPABILITIES in shown.stdout
 
 
 def test_a_back_end_that_keeps_its_contract_is_told_so_and_nothing_is_left(config: Path, root: Path) -> None:
@@ -117,7 +120,7 @@ def test_a_back_end_that_keeps_its_contract_is_told_so_and_nothing_is_left(confi
     assert "passed  a range spans chunks" in checks
     assert "passed  a batch replaces what was there" in checks
     assert plugin.startswith("storage_local (artstore ")
-    assert capabilities == "capabilities: atomic_batch, atomic_put, durable_put, exclusive_use, local_paths"
+    assert capabilities == f"capabilities: {CAPABILITIES}"
     assert verdict == f"{len(checks)} passed, 0 failed: it keeps its contract"
     assert digest(root) == before
 

@@ -64,6 +64,13 @@ class S3Server:
         """Multipart uploads that are neither completed nor aborted."""
         return list(self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", ()))
 
+    def put_strangers(self, bucket: str) -> set[str]:
+        """Put what has a name that is no key; the names."""
+        names = {"folder/", "folder//twice", ".artstore/file"}
+        for name in names:
+            self.client.put_object(Bucket=bucket, Key=name)
+        return names
+
     def options(self, bucket: str, /, **options: Any) -> dict[str, Any]:
         """Options of ``storage_s3`` that keep objects in ``bucket``."""
         return {

@@ -88,7 +88,7 @@ FindingKind = Literal[
 * ``unreadable_sidecar``, ``foreign_sidecar``, ``copied_sidecar``: as the faults of a rebuild;
 * ``missing_row``, ``outdated_row``: a sidecar that the catalog does not know, or knows otherwise;
 * ``lost_sidecar``, ``lost_file``: a row whose sidecar is gone, with its data or alone;
-* ``stranger``: anything else.
+* ``stranger``: anything else, objects or not.
 """
 
 

@@ -33,7 +33,9 @@ class TestMemoryStorage(
 
 
 class TestFaultlessStorage(StorageContract, StorageLieContract, AtomicBatchContract):
-    expected_capabilities = frozenset({"atomic_batch", "atomic_put", "durable_put", "exclusive_use"})
+    expected_capabilities = frozenset(
+        {"atomic_batch", "atomic_put", "durable_put", "exclusive_use", "strangers"}
+    )
 
     @pytest.fixture
     async def storage(self, tmp_path: Path) -> AsyncGenerator[FaultyStorage, None]:

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import sys
 import threading
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import pytest
 
@@ -20,6 +22,15 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LARGE = bytes(range(256)) * 4096
+WITHOUT_PRIVILEGES: Final = (
+    ("setpriv", "--inh-caps=-all", "--bounding-set=-all", "--") if os.geteuid() == 0 else ()
+)
+"""Root may read every directory, unless its privileges are taken away."""
+LIST: Final = """
+import sys
+from artstore.plugins.storage_local.listing import walk
+print([info.key for info in walk(sys.argv[1], prefix="", after=None)])
+"""
 
 
 def open_descriptors() -> int:
@@ -233,3 +244,19 @@ class TestDescriptors:
         await workers.close()
 
         assert opening.cancelled()
+
+
+@pytest.mark.parametrize(("name", "listed"), [("lost+found", "['key']"), ("2026", None)])
+async def test_of_directories_that_may_not_be_read_only_that_of_fsck_is_passed_over(
+    tmp_path: Path, name: str, listed: str | None
+) -> None:
+    (tmp_path / "key").write_bytes(b"")
+    (tmp_path / name).mkdir(mode=0)
+
+    listing = await asyncio.create_subprocess_exec(
+        *WITHOUT_PRIVILEGES, sys.executable, "-c", LIST, tmp_path, stdout=PIPE, stderr=DEVNULL
+    )
+    output, _ = await listing.communicate()
+
+    assert (output.decode().strip() or None) == listed
+    assert (listing.returncode == 0) is (listed is not None)

@@ -8,12 +8,14 @@ import pytest
 from artstore.core.spec import StorageBackend
 from artstore.core.testing import (
     PresignerContract,
+    PutStrangers,
     StorageBudgetContract,
     StorageConcurrencyContract,
     StorageContract,
     StorageCrashContract,
     StorageLieContract,
     StorageOpening,
+    StrangersContract,
 )
 from artstore.plugins.storage_s3.config import MIB
 from tests.plugins.storage_s3.conftest import OpenStorage
@@ -26,8 +28,11 @@ class TestS3Storage(
     StorageLieContract,
     StorageBudgetContract,
     PresignerContract,
+    StrangersContract,
 ):
-    expected_capabilities = frozenset({"atomic_put", "durable_put", "max_object_size", "presigner"})
+    expected_capabilities = frozenset(
+        {"atomic_put", "durable_put", "max_object_size", "presigner", "strangers"}
+    )
     time_resolution = timedelta(seconds=2)  # kept in whole seconds, and the answer to a put has no time
     memory_bound = 24 * MIB  # two parts of 5 MiB that are sent, one that is gathered, and the SDK
     open_files_bound = 16  # connections are kept for the next request
@@ -39,6 +44,10 @@ class TestS3Storage(
     async def storage(self, open_storage: OpenStorage) -> AsyncGenerator[StorageBackend, None]:
         async with open_storage(probe=False, parallel_parts=2, max_connections=16, page_size=5) as storage:
             yield storage
+
+    @pytest.fixture
+    def put_strangers(self, swift: S3Server, bucket: str) -> PutStrangers:
+        return lambda: swift.put_strangers(bucket)
 
 
 class TestKilledS3Storage(StorageCrashContract):

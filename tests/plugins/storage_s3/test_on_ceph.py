@@ -9,10 +9,12 @@ from structlog.testing import capture_logs
 from artstore.core.spec import StorageBackend
 from artstore.core.testing import (
     PresignerContract,
+    PutStrangers,
     StorageBudgetContract,
     StorageConcurrencyContract,
     StorageContract,
     StorageLieContract,
+    StrangersContract,
     plugin_context,
 )
 from artstore.plugins.storage_s3.config import MIB, S3Config
@@ -34,8 +36,11 @@ class TestS3StorageOnCeph(
     StorageLieContract,
     StorageBudgetContract,
     PresignerContract,
+    StrangersContract,
 ):
-    expected_capabilities = frozenset({"atomic_put", "durable_put", "max_object_size", "presigner"})
+    expected_capabilities = frozenset(
+        {"atomic_put", "durable_put", "max_object_size", "presigner", "strangers"}
+    )
     time_resolution = timedelta(seconds=2)  # kept in whole seconds, and the answer to a put has no time
     memory_bound = 24 * MIB  # two parts of 5 MiB that are sent, one that is gathered, and the SDK
     listing_bound = 8 * MIB  # a page of a thousand entries, as XML and parsed
@@ -48,6 +53,10 @@ class TestS3StorageOnCeph(
         )
         async with open_s3(config, plugin_context("storage_s3")) as storage:
             yield storage
+
+    @pytest.fixture
+    def put_strangers(self, ceph: S3Server, bucket: str) -> PutStrangers:
+        return lambda: ceph.put_strangers(bucket)
 
 
 async def test_what_ceph_honours_is_found_out(ceph: S3Server, bucket: str) -> None:

@@ -119,6 +119,22 @@ def stranger(archive: Archive) -> str:
     return "notes.txt"
 
 
+def link(archive: Archive) -> str:
+    (archive.element.root / "elsewhere").symlink_to(archive.element.root.parent)
+    return "elsewhere"
+
+
+def pipe(archive: Archive) -> str:
+    path = archive.data("kept").with_name("pipe")
+    os.mkfifo(path)
+    return str(path.relative_to(archive.element.root))
+
+
+def in_working_area(archive: Archive) -> str:
+    (archive.element.root / ".artstore/catalog.db.bak").write_text("not ours")
+    return ".artstore/catalog.db.bak"
+
+
 def orphan(archive: Archive) -> str:
     return str(archive.orphan().relative_to(archive.element.root))
 
@@ -213,10 +229,12 @@ def moved(archive: Archive) -> str:
     ("damage", "kind", "total"),
     [
         (stranger, "stranger", 1),
+        (link, "stranger", 1),
+        (pipe, "stranger", 1),
+        (in_working_area, "stranger", 1),
         (orphan, "orphan_data", 1),
         (missing, "missing_data", 1),
         (directory, "missing_data", 1),
-        (link_out, "missing_data", 1),
         (longer, "size_difference", 1),
         (changed, "data_difference", 1),
         (undeleted, "deleted_data", 1),
@@ -244,6 +262,16 @@ async def test_what_is_wrong_is_named_and_left_as_it_is(
     assert all(found["kind"] == kind and found["reason"] for found in report["examples"])
     assert archive.element.data_files() == before
     assert await archive.element.metric("artstore_element_inconsistencies", kind=kind) == total
+
+
+async def test_a_link_in_the_place_of_data_is_a_stranger_and_the_data_are_missing(archive: Archive) -> None:
+    key = link_out(archive)
+
+    report = await checked(archive.element, verify=True)
+
+    assert report["totals"] == {"missing_data": 1, "stranger": 1}
+    assert {found["key"] for found in report["examples"]} == {key}
+    assert archive.data("kept").is_symlink()
 
 
 async def test_copies_are_named_and_their_original_is_not(archive: Archive) -> None:
@@ -368,6 +396,21 @@ async def test_a_check_that_a_stop_interrupted_goes_on_where_it_was(
             files[0]["file_id"],
             files[-1]["file_id"],
         }
+
+
+async def test_a_check_that_goes_on_counts_no_stranger_twice(start: StartElement, tmp_path: Path) -> None:
+    async with start() as element:
+        archive = await Archive.filled(element)
+        names = {damage(archive) for damage in (stranger, link, pipe)}
+        report = await checked(element)
+    in_catalog(tmp_path, """UPDATE catalog_work SET state = replace(state, '"done"', '"running"')""")
+
+    async with start() as element:
+        again = await ended(element)
+
+        assert report["totals"] == again["totals"] == {"stranger": 3}
+        assert {found["key"] for found in again["examples"]} == names
+        assert again["finished_at"] > report["finished_at"]
 
 
 async def test_a_check_can_be_given_up_and_keeps_what_it_found(

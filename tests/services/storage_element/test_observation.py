@@ -27,6 +27,7 @@ async def test_an_element_says_what_it_is(start: StartElement) -> None:
         "durable_put",
         "exclusive_use",
         "local_paths",
+        "strangers",
     ]
     assert (info["file_count"], info["last_sequence"], info["storage_type"]) == (1, 1, "local")
 

@@ -65,6 +65,8 @@ from artstore.core.spec.storage import (
     Presigner,
     StorageBackend,
     StorageReader,
+    Stranger,
+    Strangers,
     Usage,
     validate_key,
 )
@@ -124,6 +126,8 @@ __all__ = [
     "SidecarDiffersError",
     "StorageBackend",
     "StorageReader",
+    "Stranger",
+    "Strangers",
     "TextDocument",
     "TextMatch",
     "TextMode",

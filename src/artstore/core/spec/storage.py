@@ -187,6 +187,27 @@ class ExclusiveUse(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Stranger:
+    """Something on the medium that is no object: where it lies and what it is, both as people read it."""
+
+    name: str
+    what: str
+
+
+@runtime_checkable
+class Strangers(Protocol):
+    """Ability: tells what lies where the objects are kept, and is reached by no key, such as links."""
+
+    @abstractmethod
+    def list_strangers(self) -> AsyncIterator[Stranger]:
+        """All of it, in any order, and nothing that ``list`` gives.
+
+        Of the back end's own working area what it does not use itself, since others may have put it there.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a storage back end is (facts) and can do (abilities: objects, or ``None``).
 
@@ -200,6 +221,7 @@ class Capabilities:
     presigner: Presigner | None = None
     atomic_batch: AtomicBatch | None = None
     exclusive_use: ExclusiveUse | None = None
+    strangers: Strangers | None = None
 
     def names(self) -> list[str]:
         """The facts that hold and the abilities that are present, sorted."""

@@ -37,6 +37,8 @@ from artstore.core.spec import (
     PluginContext,
     StorageBackend,
     StorageReader,
+    Stranger,
+    Strangers,
     UnavailableError,
     Usage,
 )
@@ -55,6 +57,7 @@ from artstore.plugins.storage_local.reading import (
 from artstore.plugins.storage_local.replay import Replay
 from artstore.plugins.storage_local.root import Root
 from artstore.plugins.storage_local.segment import Batch, Step
+from artstore.plugins.storage_local.strangers import find_strangers
 from artstore.plugins.storage_local.upload import Upload
 from artstore.plugins.storage_local.workers import Workers
 
@@ -74,7 +77,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class LocalStorage(StorageBackend, LocalPaths, AtomicBatch, ExclusiveUse):
+class LocalStorage(StorageBackend, LocalPaths, AtomicBatch, ExclusiveUse, Strangers):
     """Each object is the plain file ``<root>/<key>``, or on its way there from the commit log."""
 
     def __init__(self, root: Root, workers: Workers, log: CommitLog | None = None, *, logger: Logger) -> None:
@@ -88,6 +91,7 @@ class LocalStorage(StorageBackend, LocalPaths, AtomicBatch, ExclusiveUse):
             local_paths=self,
             atomic_batch=None if log is None else self,
             exclusive_use=self,
+            strangers=self,
         )
 
     @property
@@ -195,6 +199,12 @@ class LocalStorage(StorageBackend, LocalPaths, AtomicBatch, ExclusiveUse):
         while page := await self._run(prefix, _page, objects):
             for info in page:
                 yield info
+
+    async def list_strangers(self) -> AsyncIterator[Stranger]:
+        strangers = find_strangers(self._root.path)
+        while page := await self._run("", _page, strangers):
+            for stranger in page:
+                yield stranger
 
     async def usage(self) -> Usage:
         status = await self._run("", os.statvfs, self._root.path)
@@ -323,9 +333,9 @@ def _sha256(content: bytes) -> str:
     return digest.hexdigest()
 
 
-def _page(objects: Iterator[ObjectInfo]) -> tuple[ObjectInfo, ...]:
+def _page(found: Iterator[T]) -> tuple[T, ...]:
     with kept():
-        return tuple(islice(objects, PAGE_SIZE))
+        return tuple(islice(found, PAGE_SIZE))
 
 
 async def _result(key: str, work: Awaitable[T]) -> T:

@@ -3,11 +3,16 @@
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from errno import EACCES
+from typing import Final
 
 from artstore.core.spec import InvalidRequestError, NotFoundError, ObjectInfo, validate_key
 from artstore.plugins.storage_local.beneath import open_directory
 from artstore.plugins.storage_local.reading import NO_OBJECT, describe, file_status
 from artstore.plugins.storage_local.root import WORKING_AREA
+
+FOR_REPAIRS: Final = "lost+found/"
+"""At the top of a file system: where one is mounted as the root, only its own user may look in there."""
 
 
 def walk(root: str, *, prefix: str, after: str | None) -> Iterator[ObjectInfo]:
@@ -33,10 +38,10 @@ def walk(root: str, *, prefix: str, after: str | None) -> Iterator[ObjectInfo]:
 def _children(root: str, directory: str) -> list[str]:
     """What is in ``directory``, in descending order of keys."""
     paths: list[str] = []
-    with _entries(root, directory) as entries:
-        for entry in entries:
+    with entries(root, directory) as found:
+        for entry in found:
             path = directory + entry.name
-            if _is_key(path) and path != WORKING_AREA:
+            if is_key(path) and path != WORKING_AREA:
                 if entry.is_dir(follow_symlinks=False):
                     paths.append(path + "/")
                 elif entry.is_file(follow_symlinks=False):
@@ -45,23 +50,23 @@ def _children(root: str, directory: str) -> list[str]:
 
 
 @contextmanager
-def _entries(root: str, directory: str) -> Generator[Iterable[os.DirEntry[str]], None, None]:
+def entries(root: str, directory: str) -> Generator[Iterable[os.DirEntry[str]], None, None]:
     """What is in ``directory``; nothing in one that vanished or is none, such as a link to one."""
     try:
         descriptor = open_directory(root, f"{root}/{directory}".rstrip("/"))
     except OSError as error:
-        if error.errno not in NO_OBJECT:
+        if error.errno not in NO_OBJECT and not (error.errno == EACCES and directory == FOR_REPAIRS):
             raise
         yield ()
         return
     try:
-        with os.scandir(descriptor) as entries:
-            yield entries
+        with os.scandir(descriptor) as found:
+            yield found
     finally:
         os.close(descriptor)
 
 
-def _is_key(path: str) -> bool:
+def is_key(path: str) -> bool:
     """Whether a client could ask for ``path``: names that are not UTF-8 are somebody else's files."""
     try:
         validate_key(path)

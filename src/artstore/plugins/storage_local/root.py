@@ -19,6 +19,9 @@ from artstore.plugins.storage_local.segment import Step
 
 WORKING_AREA: Final = ".artstore"
 """First segment of every path that holds no object. After a clean stop it may be deleted."""
+STAGING: Final = f"{WORKING_AREA}/staging"
+LOG: Final = f"{WORKING_AREA}/log"
+LOCK: Final = f"{WORKING_AREA}/lock"
 
 KNOWN_DIRECTORIES: Final = 10_000
 """How many directories are remembered as durable: a year of hourly ones, in about a megabyte."""
@@ -38,9 +41,9 @@ class Root:
         self.path = os.fspath(path)
         self.files = files
         self._prefix = os.path.join(path, "")
-        self._staging = f"{self._prefix}{WORKING_AREA}/staging"
-        self._log = f"{self._prefix}{WORKING_AREA}/log"
-        self._lock_path = f"{self._prefix}{WORKING_AREA}/lock"
+        self._staging = f"{self._prefix}{STAGING}"
+        self._log = f"{self._prefix}{LOG}"
+        self._lock_path = f"{self._prefix}{LOCK}"
         self._session = secrets.token_hex(8)
         self._numbers = count()
         self._durable: set[str] = set()

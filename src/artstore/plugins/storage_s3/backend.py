@@ -14,10 +14,12 @@ from artstore.core.spec import (
     Presigner,
     StorageBackend,
     StorageReader,
+    Stranger,
+    Strangers,
     Usage,
 )
 from artstore.plugins.storage_s3.bucket import Bucket
-from artstore.plugins.storage_s3.listing import walk
+from artstore.plugins.storage_s3.listing import find_strangers, walk
 from artstore.plugins.storage_s3.names import Names
 from artstore.plugins.storage_s3.parts import Body
 from artstore.plugins.storage_s3.reading import open_reader
@@ -30,7 +32,7 @@ LONGEST_PRESIGNED: Final = 7 * 24 * 60 * 60
 """Seconds that a signature of version 4 can hold."""
 
 
-class S3Storage(StorageBackend, Presigner):
+class S3Storage(StorageBackend, Presigner, Strangers):
     """The object ``key`` is the bucket's object ``<prefix><key>``."""
 
     def __init__(self, bucket: Bucket, names: Names, uploads: Uploads, *, part_size: int) -> None:
@@ -39,7 +41,11 @@ class S3Storage(StorageBackend, Presigner):
         self._uploads = uploads
         self._largest = min(LARGEST_OBJECT, MOST_PARTS * part_size)
         self._capabilities = Capabilities(
-            atomic_put=True, durable_put=True, max_object_size=self._largest, presigner=self
+            atomic_put=True,
+            durable_put=True,
+            max_object_size=self._largest,
+            presigner=self,
+            strangers=self,
         )
 
     @property
@@ -69,6 +75,9 @@ class S3Storage(StorageBackend, Presigner):
     async def list(self, prefix: str = "", *, after: str | None = None) -> AsyncIterator[ObjectInfo]:
         async for info in walk(self._bucket, self._names, prefix=prefix, after=after):
             yield info
+
+    def list_strangers(self) -> AsyncIterator[Stranger]:
+        return find_strangers(self._bucket, self._names)
 
     async def usage(self) -> Usage:
         """A bucket has no size to ask for; asking anyway tells whether it can be reached."""

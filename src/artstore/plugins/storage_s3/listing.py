@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from artstore.core.spec import ObjectInfo, UnavailableError
+from artstore.core.spec import ObjectInfo, Stranger, UnavailableError
 from artstore.plugins.storage_s3.bucket import Bucket, etag_of, required, whole_seconds
 from artstore.plugins.storage_s3.names import Names
 
@@ -28,6 +28,14 @@ async def walk(bucket: Bucket, names: Names, *, prefix: str, after: str | None) 
                 etag=etag_of(found),
                 modified_at=whole_seconds(required(found, "LastModified")),
             )
+
+
+async def find_strangers(bucket: Bucket, names: Names) -> AsyncIterator[Stranger]:
+    """What lies below the prefix and can be no object: folders that consoles make, above all."""
+    async for found in _entries(bucket, prefix=names.prefix, after=""):
+        name: str = required(found, "Key")
+        if names.key(name) is None and not names.is_own(name):
+            yield Stranger(name.removeprefix(names.prefix) or name, "an object whose name is no key")
 
 
 async def _entries(bucket: Bucket, *, prefix: str, after: str) -> AsyncIterator["ObjectTypeDef"]:

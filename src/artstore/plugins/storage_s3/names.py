@@ -6,6 +6,8 @@ from artstore.core.spec import InvalidRequestError, validate_key
 
 WORKING_AREA: Final = ".artstore/"
 """Start of every name that is no object and may be deleted while nothing runs."""
+PROBE: Final = "probe-"
+"""Start of the names of what is put there, and removed, to see what a service honours."""
 
 LONGEST_NAME: Final = 1024
 """Bytes of UTF-8 that S3 allows."""
@@ -36,6 +38,10 @@ class Names:
     def working(self, name: str) -> str:
         """The name of something that is no object."""
         return f"{self.prefix}{WORKING_AREA}{name}"
+
+    def is_own(self, name: str) -> bool:
+        """Whether what the bucket has under ``name`` is no object, but made by this back end."""
+        return name.startswith(self.working(PROBE))
 
     def key(self, name: str) -> str | None:
         """The key of what the bucket has under ``name``; ``None`` when that is no object."""

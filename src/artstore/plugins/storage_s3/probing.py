@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from artstore.core.spec import ConfigurationError, Logger
 from artstore.plugins.storage_s3.bucket import Bucket
 from artstore.plugins.storage_s3.errors import SDK_ERRORS, error_code, status
-from artstore.plugins.storage_s3.names import Names
+from artstore.plugins.storage_s3.names import PROBE, Names
 from artstore.plugins.storage_s3.parts import Check
 from artstore.plugins.storage_s3.refusals import Refusals
 
@@ -31,7 +31,7 @@ class Probe:
         self._names = names
         self._refusals = refusals
         self._logger = logger
-        self._name = names.working(f"probe-{uuid4().hex}")
+        self._name = names.working(f"{PROBE}{uuid4().hex}")
 
     async def require_bucket(self) -> None:
         """See that there is a bucket and that it lets us in.

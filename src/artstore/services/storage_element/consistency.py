@@ -29,6 +29,7 @@ from artstore.services.storage_element.evidence import (
 )
 from artstore.services.storage_element.findings import (
     begin_findings,
+    count_findings,
     forget_seen,
     put_findings,
     see,
@@ -37,6 +38,7 @@ from artstore.services.storage_element.findings import (
 from artstore.services.storage_element.judgement import Evidence, file_id_of, judge
 from artstore.services.storage_element.pairs import Pairs, walk_pairs
 from artstore.services.storage_element.sidecars import Sidecar, ahead
+from artstore.services.storage_element.strangers import find_strangers
 
 NAME: Final = "consistency"
 BATCH_SIZE: Final = 500
@@ -96,6 +98,7 @@ class Check:
         if self._progress.last_row is None:
             await self._look_through_storage()
         await self._look_through_rows()
+        await self._look_for_strangers()
         await root.require_present()
         await self.end("done")
         _log.info("consistency_checked", objects=self.status.objects, **dict(self.status.totals))
@@ -191,6 +194,20 @@ class Check:
                 "the catalog knows it" if not known.is_deleted else "the catalog knows that it is deleted"
             )
             return [Finding(kind=kind, key=key, file_id=str(file_id), reason=reason)]
+
+    async def _look_for_strangers(self) -> None:
+        """In one go, and again by a check that goes on: so they are counted where they are kept."""
+        found: list[Finding] = []
+        async with aclosing(find_strangers(self._element.storage, self._database)) as strangers:
+            async for stranger in strangers:
+                found.append(stranger)
+                if len(found) >= BATCH_SIZE:
+                    await self._save(self._progress, findings=found)
+                    found = []
+        await self._save(self._progress, findings=found)
+        if total := await count_findings(self._database, "stranger"):
+            status = self._timed({"totals": {**self.status.totals, "stranger": total}})
+            await self._save(self._progress.model_copy(update={"status": status}))
 
     async def _save(
         self, progress: Progress, *, findings: Sequence[Finding] = (), seen: Iterable[str] = ()

@@ -5,7 +5,7 @@ from typing import Final
 
 from artstore.core.inspection import Finding, FindingKind
 from artstore.core.spec import Reader, Transaction
-from artstore.core.stores.rows import listed, text
+from artstore.core.stores.rows import count, listed, text
 
 _TABLES: Final = (
     "CREATE TABLE IF NOT EXISTS catalog_findings (kind TEXT NOT NULL, storage_key TEXT NOT NULL,"
@@ -54,6 +54,10 @@ async def drop_finding(transaction: Transaction, finding: Finding) -> None:
         "DELETE FROM catalog_findings WHERE kind = :kind AND storage_key = :storage_key",
         {"kind": finding.kind, "storage_key": finding.key},
     )
+
+
+async def count_findings(reader: Reader, kind: FindingKind) -> int:
+    return await count(reader, "SELECT 1 FROM catalog_findings WHERE kind = :kind", {"kind": kind})
 
 
 async def list_findings(reader: Reader, kinds: Sequence[FindingKind], *, limit: int) -> list[Finding]:

@@ -9,11 +9,13 @@ from artstore.core.testing.storage.lies import StorageLieContract
 from artstore.core.testing.storage.medium import UnreliableMedium, UnreliableMediumContract
 from artstore.core.testing.storage.opening import StorageOpening
 from artstore.core.testing.storage.presigner import PresignerContract
+from artstore.core.testing.storage.strangers import PutStrangers, StrangersContract
 from artstore.core.testing.storage.subject import StorageSubject, listed, read
 
 __all__ = [
     "AtomicBatchContract",
     "PresignerContract",
+    "PutStrangers",
     "StorageBudgetContract",
     "StorageConcurrencyContract",
     "StorageContract",
@@ -21,6 +23,7 @@ __all__ = [
     "StorageLieContract",
     "StorageOpening",
     "StorageSubject",
+    "StrangersContract",
     "UnreliableMedium",
     "UnreliableMediumContract",
     "listed",

@@ -32,6 +32,7 @@ class ScratchStorage(StorageBackend, AtomicBatch, Presigner):
         return replace(
             found,
             local_paths=None,
+            strangers=None,
             presigner=None if found.presigner is None else self,
             atomic_batch=None if found.atomic_batch is None else self,
         )
