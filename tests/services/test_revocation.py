@@ -7,9 +7,9 @@ import pytest
 from aiohttp import ClientSession, encode_basic_auth
 
 from artstore.core import revocation
-from artstore.core.config import PluginSection, RoleName
+from artstore.core.config import AdminSettings, PluginSection, RoleName
 from artstore.core.testing.issuer import TokenMint, issuer_server
-from tests.services.admin.harness import ACCOUNTS, eventually, run_sql
+from tests.services.admin.harness import ACCOUNTS, Port, eventually, run_sql
 from tests.services.roles import Roles, RoleServer
 
 PROMPTNESS: Final = 5.0
@@ -120,6 +120,22 @@ async def revoke(cluster: Cluster, account: dict[str, Any], token: str) -> int:
         ) as response,
     ):
         return response.status
+
+
+async def test_a_role_that_is_told_of_the_issuer_alone_finds_admin_there(roles: Roles) -> None:
+    admin = await roles.start("admin")
+    told = roles.element_settings("se-far").model_copy(
+        update={"issuer": admin.url, "admin": AdminSettings(), "base_port": Port.free().number}
+    )
+    far = await roles.start_element("se-far")
+    await far.stop()
+    await far.start(told)
+
+    async def is_level() -> bool:
+        return (await roles.readiness(far))["checks"]["revocations"]["status"] == "ok"
+
+    await eventually(is_level, patience=PROMPTNESS)
+    assert (await roles.request("GET", f"{far.url}/api/v1/files")).status == 200
 
 
 async def test_a_single_token_is_revoked_everywhere_and_no_other(cluster: Cluster) -> None:

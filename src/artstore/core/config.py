@@ -115,7 +115,11 @@ class RoleSettings(Section):
         int | None, Field(ge=1, le=65535, description="Default: `base_port` plus the role's offset.")
     ] = None
     url: Annotated[
-        str | None, Field(description="URL under which others reach this role. Default: from host and port.")
+        str | None,
+        Field(
+            description="URL under which others reach this role. Default: from host and port; for admin, "
+            "where neither is set, the `issuer`."
+        ),
     ] = None
 
 
@@ -393,11 +397,8 @@ class Settings(Section):
 
     def url(self, role: RoleName) -> str:
         """The URL under which others reach a role, without a trailing slash."""
-        section = self.role(role)
-        host = "127.0.0.1" if section.host in ("0.0.0.0", "::") else section.host  # noqa: S104 - compared only
-        host = f"[{host}]" if ":" in host else host
-        scheme = "https" if self.tls.enabled else "http"
-        return (section.url or f"{scheme}://{host}:{self.port(role)}").rstrip("/")
+        issuer = self._issuer_address() if role == "admin" else None
+        return (self.role(role).url or issuer or self._listening_url(role)).rstrip("/")
 
     def element_urls(self) -> tuple[str, ...]:
         """The storage elements that admin registers at start."""
@@ -414,6 +415,17 @@ class Settings(Section):
     def issuer_url(self) -> str:
         """The ``iss`` of tokens."""
         return (self.issuer or self.url("admin")).rstrip("/")
+
+    def _issuer_address(self) -> str | None:
+        """Where admin is if nothing but the issuer says it: its keys and metadata are there (RFC 8414)."""
+        is_address = self.issuer is not None and self.issuer.startswith(("http://", "https://"))
+        return self.issuer if is_address and not {"host", "port"} & self.admin.model_fields_set else None
+
+    def _listening_url(self, role: RoleName) -> str:
+        host = self.role(role).host
+        host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared only
+        host = f"[{host}]" if ":" in host else host
+        return f"{'https' if self.tls.enabled else 'http'}://{host}:{self.port(role)}"
 
 
 def read_settings(
