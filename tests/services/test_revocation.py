@@ -132,7 +132,7 @@ async def test_a_role_that_is_told_of_the_issuer_alone_finds_admin_there(roles: 
     await far.start(told)
 
     async def is_level() -> bool:
-        return (await roles.readiness(far))["checks"]["revocations"]["status"] == "ok"
+        return bool((await roles.readiness(far))["checks"]["revocations"]["status"] == "ok")
 
     await eventually(is_level, patience=PROMPTNESS)
     assert (await roles.request("GET", f"{far.url}/api/v1/files")).status == 200

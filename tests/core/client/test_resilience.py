@@ -9,9 +9,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from artstore.core.client.deadlines import DEADLINE_HEADER, note_deadline, undated
-from artstore.core.client.roles import RoleClient
+from artstore.core.client.roles import RoleClient, open_role_client
+from artstore.core.client.targets import TRIALS
+from artstore.core.client.tokens import ClientCredentials
 from artstore.core.spec import UnavailableError
 from tests.core.client.peer import Peer, Thing
+
+LEFT_ALONE = "artstore_client_targets_left_alone"
 
 
 @asynccontextmanager
@@ -63,32 +67,88 @@ async def test_a_call_is_given_up_after_three_attempts_of_two_connections(client
     assert len(requests) == 6
 
 
+async def fail(client: RoleClient, url: str, times: int = TRIALS, *, deadline: float = 15) -> None:
+    """Call so often for nothing."""
+    for _ in range(times):
+        with pytest.raises(UnavailableError):
+            await client.post(url, Thing(number=1), deadline=deadline)
+
+
+async def crowd(client: RoleClient, url: str) -> list[object]:
+    """How the calls of twenty callers end that come at once."""
+    calls = (client.post(url, Thing(number=1)) for _ in range(20))
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
 async def test_a_target_that_does_not_answer_is_left_alone_and_others_are_not(
     peer: Peer, client: RoleClient, registry: CollectorRegistry
 ) -> None:
     async with breaking(99) as (url, requests):
-        for _ in range(8):
-            with pytest.raises(UnavailableError):
-                await client.post(url, Thing(number=1))
+        await fail(client, url)
+        await fail(client, url, 3, deadline=0.3)  # shorter than the pause
 
-    assert len(requests) == 5
-    assert registry.get_sample_value("artstore_client_targets_left_alone") == 1
+    assert len(requests) == TRIALS
+    assert registry.get_sample_value(LEFT_ALONE) == 1
     assert await client.get(peer.url("/thing"), Thing) == Thing(number=1)
 
 
-async def test_one_caller_tries_a_target_again_before_all_do(client: RoleClient) -> None:
-    async with breaking(5) as (url, requests):
-        for _ in range(5):
-            with pytest.raises(UnavailableError):
-                await client.post(url, Thing(number=1))
-        await asyncio.sleep(1.3)
+async def test_who_can_wait_is_answered_by_a_target_that_is_back(client: RoleClient) -> None:
+    async with breaking(TRIALS) as (url, _):
+        await fail(client, url)
 
-        outcomes = await asyncio.gather(
-            *(client.post(url, Thing(number=1)) for _ in range(20)), return_exceptions=True
-        )
-        assert len(requests) == 6
-        assert sum(isinstance(outcome, UnavailableError) for outcome in outcomes) == 19
-        await client.post(url, Thing(number=1))
+        assert set(await crowd(client, url)) == {b'{"number":1}'}
+
+
+async def test_one_caller_tries_a_target_again_before_all_do(client: RoleClient) -> None:
+    async with breaking(99) as (url, requests):
+        await fail(client, url)
+
+        outcomes = await crowd(client, url)
+
+    assert len(requests) == TRIALS + 1
+    assert {type(outcome) for outcome in outcomes} == {UnavailableError}
+
+
+async def test_a_target_that_takes_calls_and_does_not_answer_is_left_alone_too(
+    peer: Peer, client: RoleClient, registry: CollectorRegistry
+) -> None:
+    await fail(client, peer.url("/slow"), deadline=0.05)
+
+    assert registry.get_sample_value(LEFT_ALONE) == 1
+
+
+async def test_nobody_closes_a_target_to_others_by_being_in_a_hurry(
+    peer: Peer, client: RoleClient, registry: CollectorRegistry
+) -> None:
+    async def hurried() -> None:
+        note_deadline("0.05")
+        await fail(client, peer.url("/slow"), 1)
+
+    for _ in range(TRIALS + 1):
+        await asyncio.create_task(hurried())
+
+    assert registry.get_sample_value(LEFT_ALONE) == 0
+
+
+async def test_a_target_is_not_left_alone_because_there_is_no_token_for_it(
+    peer: Peer, registry: CollectorRegistry
+) -> None:
+    is_there = False
+
+    async def credentials() -> ClientCredentials:
+        if not is_there:
+            raise UnavailableError("not there yet")
+        return ClientCredentials("id", "secret")
+
+    async with open_role_client(
+        token_url=peer.url("/token"), credentials=credentials, registry=registry
+    ) as client:
+        await fail(client, peer.url("/thing"), TRIALS + 1)
+        is_there, peer.issuer_delay = True, 5.0
+        await fail(client, peer.url("/thing"), TRIALS + 1, deadline=0.05)
+
+    assert registry.get_sample_value(LEFT_ALONE) == 0
+    assert not peer.seen
 
 
 async def test_clients_that_break_off_their_uploads_do_not_close_an_element(

@@ -131,12 +131,12 @@ async def test_a_problem_about_the_request_is_passed_on(peer: Peer, client: Role
 async def test_a_deadline_ends_the_wait_for_an_answer_and_for_its_end(
     peer: Peer, client: RoleClient, what: str
 ) -> None:
-    with pytest.raises(UnavailableError, match=r"within 0\.1 seconds"):
+    with pytest.raises(UnavailableError, match="in time"):
         await client.get(peer.url(f"/{what}"), Thing, deadline=0.1)
 
 
 async def test_a_deadline_ends_the_wait_for_the_beginning_of_a_stream(peer: Peer, client: RoleClient) -> None:
-    with pytest.raises(UnavailableError, match="TimeoutError"):
+    with pytest.raises(UnavailableError, match="in time"):
         async with client.request("GET", peer.url("/slow"), deadline=0.1):
             pass
 

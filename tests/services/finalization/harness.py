@@ -1,12 +1,11 @@
 """A cluster with an element for temporary and one for permanent files, and a client that finalizes."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
-from artstore.core.ids import new_file_id
 from tests.services.admin.harness import eventually, sql_in
 from tests.services.ingester.harness import Ingesting
 from tests.services.roles import Roles, RoleServer
@@ -22,8 +21,8 @@ class Finalizing(Ingesting):
 
     async def temporary(self, content: bytes = b"content", **attributes: Any) -> str:
         """The id of a temporary file that was stored."""
-        answer = await answered(lambda: self.post(content, retention_policy="temporary", **attributes))
-        assert answer.status == 201, answer
+        answer = await self.post(content, retention_policy="temporary", **attributes)
+        assert answer.status == 201, answer.body
         return str(answer.json()["file_id"])
 
     async def finalize(
@@ -36,23 +35,17 @@ class Finalizing(Ingesting):
 
     async def started(self, file_id: str, **arguments: Any) -> dict[str, Any]:
         """Ask for it, which must succeed."""
-        answer = await answered(lambda: self.finalize(file_id, **arguments))
+        answer = await self.finalize(file_id, **arguments)
         assert answer.status in (200, 202), answer
         said: dict[str, Any] = answer.json()
         return said
 
     async def look(self, finalization_id: str) -> dict[str, Any]:
         """How far it has come."""
-        url = f"{self.ingester.url}{FINALIZATIONS}/{finalization_id}"
-        answer = await answered(lambda: self.roles.request("GET", url))
+        answer = await self.roles.request("GET", f"{self.ingester.url}{FINALIZATIONS}/{finalization_id}")
         assert answer.status == 200, answer
         said: dict[str, Any] = answer.json()
         return said
-
-    async def wait_until_admin_is_back(self) -> None:
-        """Until the ingester calls it again."""
-        url = f"{self.ingester.url}{FINALIZATIONS}/{new_file_id()}"
-        await answered(lambda: self.roles.request("GET", url))
 
     async def hurry(self) -> None:
         """Whatever is to be done later is to be done now."""
@@ -114,21 +107,6 @@ class Finalizing(Ingesting):
         assert await self.holder(file_id) == said_id(source)
         for other in others:
             assert await self.sidecar(file_id, other) is None
-
-
-async def answered(ask: Callable[[], Awaitable[Answer]]) -> Answer:
-    """What a client is told that comes back when it is asked to.
-
-    Of an admin that was away the ingester knows only a second after its return that it is back.
-    """
-
-    async def attempt() -> Answer | None:
-        answer = await ask()
-        return None if answer.status == 503 and "Retry-After" in answer.headers else answer
-
-    answer = await eventually(attempt)
-    assert answer is not None
-    return answer
 
 
 def said_id(element: RoleServer) -> str:

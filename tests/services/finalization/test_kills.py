@@ -31,7 +31,6 @@ class Killing:
         """Finalize a file until admin is killed; the id of the file."""
         async with dying_admin(DYING, self.settings, die_at=point) as process:
             await self._wait_until_read()
-            await self.finalizing.wait_until_admin_is_back()
             file_id = await self.finalizing.temporary(CONTENT + bytes([point]))
             answer = await self.finalizing.finalize(file_id, key=f"k-{point}")
             assert answer.status in (202, 502, 503), answer

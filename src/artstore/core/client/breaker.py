@@ -1,6 +1,8 @@
 """Stops asking, for a while, whoever does not answer."""
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from random import uniform
 from time import monotonic
 from typing import Final
@@ -28,6 +30,7 @@ class Breaker:
         self._failures = 0
         self._until = 0.0
         self._is_tried_until = 0.0
+        self._was_told = asyncio.Event()
 
     @property
     def is_open(self) -> bool:
@@ -42,16 +45,38 @@ class Breaker:
         if self._failures >= self._trials:
             # Not for ever: who tries may be cancelled, and then never tells.
             self._is_tried_until = now + self._pause
+            self._was_told.clear()
         return True
+
+    async def may_try_within(self, patience: float) -> bool:
+        """As :meth:`may_try`, but wait up to so many seconds for the end of the pause, and for what the one
+        caller finds who tries first.
+
+        Whose patience ends before the pause does is told at once, and nobody waits for a second trial.
+        """
+        if self.may_try():
+            return True
+        patient_until = monotonic() + patience
+        if self._until > patient_until:
+            return False
+        await asyncio.sleep(self._until - monotonic())
+        if self.may_try():
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patient_until - monotonic()):
+                await self._was_told.wait()
+        return self.may_try()
 
     def note_success(self) -> None:
         self._failures = 0
         self._until = self._is_tried_until = 0.0
+        self._was_told.set()
         self._note_state(False)
 
     def note_failure(self) -> None:
         self._failures += 1
         self._is_tried_until = 0.0
+        self._was_told.set()
         if self._failures >= self._trials:
             self._until = monotonic() + self._pause * uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
             self._note_state(True)

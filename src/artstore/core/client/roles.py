@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import uniform
+from time import monotonic
 from typing import Final, TypeVar
 
 from aiohttp import (
@@ -22,13 +23,14 @@ from structlog.contextvars import get_contextvars
 
 from artstore import __version__
 from artstore.core.client.deadlines import deadline_headers, time_left
+from artstore.core.client.errors import IssuerUnreachableError
 from artstore.core.client.metrics import ClientMetrics
 from artstore.core.client.networks import Reach, guarded_sockets
 from artstore.core.client.targets import Targets
 from artstore.core.client.tokens import AccessTokens, GetCredentials, TokenSource, failure_of
 from artstore.core.http.problems import remote_error
 from artstore.core.protection import Network
-from artstore.core.spec import UnavailableError, UpstreamError
+from artstore.core.spec import ArtStoreError, UnavailableError, UpstreamError
 from artstore.core.tls.endpoint import TlsEndpoint
 
 M = TypeVar("M", bound=BaseModel)
@@ -43,6 +45,7 @@ ATTEMPTS: Final = 3
 """For one idempotent call. In each, aiohttp itself repeats at once, once, what a peer broke off."""
 BACK_OFF: Final = 0.05
 """Seconds before the first repetition, at most; before the next, twice as many."""
+_TOO_LATE: Final = "another role did not answer in time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,15 @@ class _Call:
     headers: Mapping[str, str]
     data: bytes | AsyncIterable[bytes] | None
     stall_timeout: float | None
+    until: float | None
+    """When, by the monotonic clock, nobody waits for the answer's beginning any more."""
+    is_hurried: bool
+    """Whether that is because of whoever waits for us, and not by our own choice."""
+
+    @property
+    def left(self) -> float | None:
+        """Seconds for which the answer is waited for."""
+        return None if self.until is None else max(0.0, self.until - monotonic())
 
     @property
     def is_stream(self) -> bool:
@@ -113,16 +125,16 @@ class RoleClient:
         if json is not None:
             data = json.model_dump_json(exclude_none=True).encode()
             headers = {**(headers or {}), "Content-Type": "application/json"}
-        call = _Call(method, url, headers or {}, data, stall_timeout)
-        response = await self._send(call, deadline)
+        left = time_left(deadline)
+        until = None if left is None else monotonic() + left
+        call = _Call(method, url, headers or {}, data, stall_timeout, until, is_hurried=left != deadline)
+        response = await self._send(call)
         if response.status == 401 and not call.is_stream:
             response.release()
-            response = await self._send(call, deadline)
+            response = await self._send(call)
         try:
             if response.status >= 400 and response.status not in accept_statuses:
-                raise remote_error(
-                    response.status, await response.read(), response.headers, is_role=self._is_role
-                )
+                raise await self._error(call, response)
             yield response
         except ClientError as error:
             raise UpstreamError(f"the connection to another role broke ({type(error).__name__})") from error
@@ -140,42 +152,58 @@ class RoleClient:
 
     async def _read(self, method: str, url: str, deadline: float | None, *, json: BaseModel | None) -> bytes:
         left = time_left(deadline)
+        until = None if left is None else asyncio.get_running_loop().time() + left
         try:
             async with (
-                asyncio.timeout(left),
-                self.request(
-                    method, url, deadline=None, headers=deadline_headers(left), json=json
-                ) as response,
+                self.request(method, url, deadline=left, json=json) as response,
+                asyncio.timeout_at(until),
             ):
                 return await response.read()
-        except TimeoutError:
-            raise UnavailableError(f"another role did not answer within {deadline} seconds") from None
+        except TimeoutError as error:
+            raise UnavailableError(_TOO_LATE) from error
 
-    async def _send(self, call: _Call, deadline: float | None) -> ClientResponse:
+    async def _error(self, call: _Call, response: ClientResponse) -> ArtStoreError:
+        try:
+            async with asyncio.timeout(call.left):
+                body = await response.read()
+        except TimeoutError:
+            return UnavailableError(_TOO_LATE)
+        return remote_error(response.status, body, response.headers, is_role=self._is_role)
+
+    async def _send(self, call: _Call) -> ClientResponse:
         """Send until there is an answer, or nothing more to try. Callers wait no longer than asked."""
-        left = time_left(deadline)
-        headers = {**deadline_headers(left), **call.headers}
-        with self._targets.called(call.url, is_stream=call.is_stream):
+        token = await self._token(call.left)
+        may_break_off = call.is_stream or call.is_hurried
+        async with self._targets.called(call.url, may_break_off=may_break_off, left=call.left):
             try:
-                async with asyncio.timeout(left):
-                    return await self._send_again(replace(call, headers=headers))
-            except (ClientError, TimeoutError, OSError) as error:
+                async with asyncio.timeout(call.left):
+                    return await self._send_again(call, token)
+            except TimeoutError as error:
+                raise UnavailableError(_TOO_LATE) from error
+            except (ClientError, OSError) as error:
                 raise UnavailableError(f"another role cannot be reached ({failure_of(error)})") from error
 
-    async def _send_again(self, call: _Call) -> ClientResponse:
+    async def _token(self, left: float | None) -> str:
+        """What the call is sent with. That there is none is no failure of the target, which is not called."""
+        try:
+            async with asyncio.timeout(left):
+                return await self.tokens.get()
+        except TimeoutError:
+            raise IssuerUnreachableError("the token endpoint did not answer in time") from None
+
+    async def _send_again(self, call: _Call, token: str) -> ClientResponse:
         """Repeat what can be repeated without harm if the connection breaks (RFC 9110 section 9.2.2)."""
         for attempt in range(ATTEMPTS - 1 if call.is_idempotent else 0):
             try:
-                return await self._send_once(call)
+                return await self._send_once(call, token)
             except (ClientConnectionError, OSError):
                 self._metrics.retries.inc()
                 # Full jitter: those whom one failure hit together do not come back together.
                 await asyncio.sleep(uniform(0, BACK_OFF * 2**attempt))  # noqa: S311 - guards nothing
-        return await self._send_once(call)
+        return await self._send_once(call, token)
 
-    async def _send_once(self, call: _Call) -> ClientResponse:
-        token = await self.tokens.get()
-        sent = {**call.headers, "Authorization": f"Bearer {token}"}
+    async def _send_once(self, call: _Call, token: str) -> ClientResponse:
+        sent = {**deadline_headers(call.left), **call.headers, "Authorization": f"Bearer {token}"}
         if (request_id := get_contextvars().get("request_id")) is not None:
             sent["X-Request-ID"] = request_id
         timeout = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=call.stall_timeout)

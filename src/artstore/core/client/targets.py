@@ -1,14 +1,13 @@
 """Whom a client calls: each is left alone for a moment when it does not answer."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import ClientConnectorError, ConnectionTimeoutError
 from prometheus_client import Gauge
 
 from artstore.core.client.breaker import Breaker
-from artstore.core.client.errors import AuthenticationError
 from artstore.core.client.networks import origin_of
 from artstore.core.spec import UnavailableError
 
@@ -16,6 +15,10 @@ TRIALS: Final = 5
 """Calls in a row without an answer before a target is left alone."""
 PAUSE: Final = 1.0
 """Seconds: who comes back is found soon, who does not costs a call per second and not one per request."""
+PATIENCE: Final = 2.0
+"""Seconds for which a caller that may wait does so before it is told that a target is left alone: the longest
+pause, and an answer. Of one that is back, nobody is told that it is not."""
+_NOT_CONNECTED: Final = (ClientConnectorError, ConnectionTimeoutError)
 
 
 class Targets:
@@ -26,28 +29,28 @@ class Targets:
         self._breakers: dict[str, Breaker] = {}
         left_alone.set_function(lambda: sum(breaker.is_open for breaker in self._breakers.values()))
 
-    @contextmanager
-    def called(self, url: str, *, is_stream: bool) -> Generator[None, None, None]:
+    @asynccontextmanager
+    async def called(
+        self, url: str, *, may_break_off: bool, left: float | None
+    ) -> AsyncGenerator[None, None]:
         """Call ``url`` inside this context, which an ``UnavailableError`` leaves when nobody answers.
+
+        ``may_break_off``: because of who calls; then only a connection that cannot be made is held against
+        the target. Whoever has ``left`` seconds (``None``: any) may have to wait for some of them first.
 
         Raises:
             UnavailableError: the target has not answered several times in a row, just now.
         """
         target = origin_of(url)
         breaker = self._breakers.get(target)
-        if breaker is not None and not breaker.may_try():
+        patience = PATIENCE if left is None else min(PATIENCE, left)
+        if breaker is not None and not await breaker.may_try_within(patience):
             raise UnavailableError("another role does not answer; it is left alone for a moment")
         try:
             yield
-        except AuthenticationError:
-            raise
         except UnavailableError as error:
-            if _is_of_target(error, is_stream=is_stream):
+            if not may_break_off or isinstance(error.__cause__, _NOT_CONNECTED):
                 self._breakers.setdefault(target, Breaker(pause=PAUSE, trials=TRIALS)).note_failure()
             raise
-        self._breakers.pop(target, None)
-
-
-def _is_of_target(error: UnavailableError, *, is_stream: bool) -> bool:
-    """A stream may also break off because of who sends it; only a connection that cannot be made is sure."""
-    return not is_stream or isinstance(error.__cause__, ClientConnectorError | ConnectionTimeoutError)
+        if (healed := self._breakers.pop(target, None)) is not None:
+            healed.note_success()  # whoever waits for it goes on

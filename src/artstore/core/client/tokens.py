@@ -37,6 +37,8 @@ TRIALS: Final = 5
 """Failures in a row after which the token endpoint is left alone for a while."""
 PAUSE: Final = 1.0
 """Seconds."""
+PATIENCE: Final = 2.0
+"""Seconds for which a refresh waits for the end of that; its callers wait no longer than they want."""
 
 
 class TokenAnswer(BaseModel):
@@ -192,7 +194,7 @@ class TokenSource(AccessTokens):
 
     async def _fetch(self) -> _Token:
         credentials = await self._credentials()
-        if not self._breaker.may_try():
+        if not await self._breaker.may_try_within(PATIENCE):
             raise IssuerUnreachableError("the token endpoint does not answer; it is left alone for a moment")
         try:
             token = await self._request(credentials)

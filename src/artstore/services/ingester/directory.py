@@ -11,7 +11,10 @@ from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, UnavailableError
 
 FIRST_INTERVAL: Final = 1.0
-"""Seconds between two looks while no element is known: a cluster that starts has one soon."""
+"""Seconds between two looks while the list still grows: a cluster that starts has more elements soon."""
+
+LOOK_INTERVAL: Final = 0.5
+"""Seconds between two looks at least, however many uploads want one because of what is not known."""
 
 AVOIDED_FOR: Final = 5.0
 """Seconds for which an element that failed is tried last; admin notices an absence in about as long."""
@@ -29,7 +32,7 @@ class ElementDirectory:
         self._interval = interval
         self._elements: Sequence[Element] | None = None
         self._failure: str | None = None
-        self._looked_at = -FIRST_INTERVAL
+        self._looked_at = -LOOK_INTERVAL
         self._looking = asyncio.Lock()
         self._failed: dict[str, float] = {}
 
@@ -39,8 +42,15 @@ class ElementDirectory:
         Raises:
             UnavailableError: admin has never answered.
         """
-        if not self._elements:
-            await self.look()
+        return await self.newer_elements() if not self._elements else self._elements
+
+    async def newer_elements(self) -> Sequence[Element]:
+        """Every element that admin knows now, for who misses one. While admin is away, the last list holds.
+
+        Raises:
+            UnavailableError: admin has never answered.
+        """
+        await self._look()
         if self._elements is None:
             raise UnavailableError(f"no storage element is known yet: {self._failure}")
         return self._elements
@@ -59,14 +69,19 @@ class ElementDirectory:
     async def follow(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            await self.look(at_most_every=0)
-            await asyncio.sleep(self._interval if self._elements else min(FIRST_INTERVAL, self._interval))
+            known = len(self._elements or ())
+            await self._look()
+            is_complete = self._elements and len(self._elements) == known
+            await asyncio.sleep(self._interval if is_complete else min(FIRST_INTERVAL, self._interval))
 
-    async def look(self, *, at_most_every: float = FIRST_INTERVAL) -> None:
-        """Ask admin, unless that was done less than so many seconds ago. A failure is noted, not raised."""
+    async def _look(self) -> None:
+        """Ask admin, together with all who want to know meanwhile. A failure is noted, not raised."""
+        wanted_at = monotonic()
         async with self._looking:
-            if monotonic() - self._looked_at < at_most_every:
+            if self._looked_at >= wanted_at:
                 return
+            await asyncio.sleep(self._looked_at + LOOK_INTERVAL - monotonic())
+            self._looked_at = monotonic()
             try:
                 page = await self._client.get(self._url, ElementPage, deadline=_DEADLINE)
             except ArtStoreError as error:
@@ -74,7 +89,6 @@ class ElementDirectory:
             else:
                 self._elements = page.items
                 self._failure = None
-            self._looked_at = monotonic()
 
     async def check_elements(self) -> str:
         """For readiness: whether there is an element.

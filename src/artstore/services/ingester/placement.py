@@ -62,8 +62,7 @@ class Placement:
     async def _candidates(self, upload: Upload) -> Sequence[Element]:
         found = self._choose(await self._directory.elements(), upload)
         if not found:
-            await self._directory.look()
-            elements = await self._directory.elements()
+            elements = await self._directory.newer_elements()
             found = self._choose(elements, upload)
             if not found:
                 raise refusal(elements, retention=upload.attributes.retention_policy, size=upload.size)
@@ -88,10 +87,12 @@ class Placement:
             return await self._found_at(file_id, elements)
         if element_id is None:
             return None
-        for element in elements:
-            if element.element_id == element_id:
-                return element
-        raise UnavailableError(f"file {file_id} is on storage element {element_id}, which is not registered")
+        holder = _find(elements, element_id) or _find(await self._directory.newer_elements(), element_id)
+        if holder is None:
+            raise UnavailableError(
+                f"file {file_id} is on storage element {element_id}, which is not registered"
+            )
+        return holder
 
     async def _registered_at(self, file_id: UUID) -> str | None:
         """What admin says.
@@ -128,3 +129,7 @@ class Placement:
         except (ArtStoreError, TimeoutError):
             return False
         return True
+
+
+def _find(elements: Sequence[Element], element_id: str) -> Element | None:
+    return next((element for element in elements if element.element_id == element_id), None)
