@@ -81,6 +81,25 @@ async def test_what_was_done_while_admin_was_away_is_in_the_log_when_it_is_back(
     assert (await verified(roles, cluster.admin))["is_sound"]
 
 
+async def test_a_line_that_a_disk_has_damaged_keeps_no_other_from_the_log(cluster: Ingesting) -> None:
+    roles, (element,) = cluster.roles, cluster.elements
+    token = await roles.token()
+    await cluster.admin.stop()
+    stored = await put(roles, element, token)
+    await element.stop()
+    [spool] = (roles.data / "audit").glob("element-*/*.jsonl")
+    lines = spool.read_bytes().splitlines(keepends=True)
+    spool.write_bytes(b"".join([*lines[:1], b"\0\0\0\n", *lines[1:]]))
+
+    await cluster.admin.start()
+    await element.start()
+
+    async def is_there() -> list[dict[str, Any]]:
+        return await records(roles, cluster.admin, request_id=stored.headers["X-Request-ID"])
+
+    assert await eventually(is_there)
+
+
 async def test_what_an_element_removes_by_itself_is_in_the_log(roles: Roles) -> None:
     admin = await roles.start("admin")
     element = await roles.start_element(element={"collection": {"interval": 0.2, "removal_delay": 0.00001}})

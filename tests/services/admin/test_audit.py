@@ -3,8 +3,12 @@
 import asyncio
 import json
 from typing import Any
+from urllib.parse import quote
+
+import pytest
 
 from artstore.core.client.tokens import ClientCredentials
+from tests.cluster import request
 from tests.services.admin.conftest import StartAdmin
 from tests.services.admin.harness import ACCOUNTS, FILES, AdminClient, Port, admin_settings, running_admin
 
@@ -90,11 +94,32 @@ async def test_equal_decisions_are_one_record_and_a_number(start: StartAdmin) ->
         assert {first["outcome"], repeated["outcome"]} == {"denied"}
 
 
-async def test_the_path_is_recorded_as_it_was_sent(admin: AdminClient) -> None:
+async def test_the_path_is_recorded_encoded(admin: AdminClient) -> None:
     await admin.request("GET", f"{FILES}/%0d%0aevil%00%f0")
 
     (record,) = await records(admin, event="get_file")
     assert record["resource"].lower() == f"{FILES}/%0d%0aevil%00%f0"
+
+
+async def test_nobody_hides_from_a_search_by_another_spelling_of_the_path(admin: AdminClient) -> None:
+    account_id = (await admin.create_account())["id"]
+    spellings = (
+        account_id.upper(),
+        account_id.replace("-", ""),
+        f"urn:uuid:{account_id}",
+        f"%{ord(account_id[0]):02x}{account_id[1:]}",
+    )
+    paths = [f"{ACCOUNTS}/{spelling}" for spelling in spellings]
+    paths.append(f"/api/v1/%73ervice-accounts/{account_id}")
+
+    headers = {"Authorization": f"Bearer {await admin.administrator_token()}"}
+    for path in paths:
+        # Not the usual client, which would correct the spelling.
+        answer = await asyncio.to_thread(request, "POST", f"{admin.url}{path}/suspend", headers=headers)
+        assert answer.status == 200, path
+
+    found = await records(admin, resource=f"{ACCOUNTS}/{account_id}", event="suspend_account")
+    assert len(found) == len(paths)
 
 
 async def test_the_log_is_filtered_and_paged(admin: AdminClient) -> None:
@@ -115,6 +140,17 @@ async def test_the_log_is_filtered_and_paged(admin: AdminClient) -> None:
     assert len(await records(admin, request_id=request_id)) == 1
     assert await records(admin, resource="/api/v1/storage-elements") == []
     assert len(await records(admin, resource=ACCOUNTS, kind="sensitive_operation")) == 5
+
+
+@pytest.mark.parametrize(
+    "moment", ["2026-01-01T00:00:00", "yesterday", "1700000000", "0001-01-01T00:00:00+23:59"]
+)
+async def test_a_time_that_is_in_doubt_is_refused(admin: AdminClient, moment: str) -> None:
+    for name in ("since", "until"):
+        answer = await admin.request("GET", f"{LOG}?{name}={quote(moment)}")
+
+        assert (answer.status, answer.problem) == (400, "invalid-request")
+        assert [each["path"] for each in answer.json()["errors"]] == [name]
 
 
 async def test_only_auditors_read_it(admin: AdminClient) -> None:
@@ -150,6 +186,29 @@ async def test_no_role_speaks_for_another(admin: AdminClient) -> None:
 
     assert refused.status == 403
     assert await records(admin, role="ingester") == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sequence": 2**53},
+        {"sequence": 2**80},
+        {"times": 2**70},
+        {"detail": {"number": 2**63}},
+        {"occurred_at": "2026-01-01T00:00:00"},
+        {"occurred_at": "9999-12-31T23:59:59-23:00"},
+    ],
+)
+async def test_a_record_that_no_database_or_canonical_json_can_hold_is_refused(
+    admin: AdminClient, changes: dict[str, Any]
+) -> None:
+    token = await admin.token(admin.credentials("ingester"))
+
+    answer = await admin.request(
+        "POST", f"{LOG}/records", token=token, json={"records": [{**ingester_record(1), **changes}]}
+    )
+
+    assert (answer.status, answer.problem) == (400, "invalid-request")
 
 
 async def test_records_that_never_came_are_told_of(admin: AdminClient) -> None:

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from tests.services.admin.conftest import StartAdmin
-from tests.services.admin.harness import AdminClient, run_sql, sql, sql_in
+from tests.services.admin.harness import AdminClient, eventually, run_sql, sql, sql_in
 
 LOG = "/api/v1/audit-log"
 RECORDS = 12
@@ -194,6 +194,57 @@ async def test_what_is_not_sound_is_not_sound_after_a_restart(start: StartAdmin)
 
     async with start() as admin:
         assert await first_bad(admin) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "audit_log SET mac = 'no hex' WHERE position = (SELECT MAX(position) FROM audit_log)",
+        "audit_head SET mac = 'no hex'",
+        "audit_head SET seal = 'no hex'",
+        "audit_head SET position = 'nowhere'",
+    ],
+)
+async def test_nothing_that_is_written_at_the_end_stops_the_log(log: AdminClient, change: str) -> None:
+    await sql(log, f"UPDATE {change}")
+
+    await log.create_account("after")
+
+    (told,) = (await log.get(LOG, event="audit_log_broken_off"))["items"]
+    (made, *_) = (await log.get(LOG, event="create_service_account"))["items"]
+    assert made["position"] > told["position"]
+    assert not (await verified(log))["is_sound"]
+
+
+async def test_what_does_not_come_into_the_log_is_told_and_comes_when_it_can(log: AdminClient) -> None:
+    newest = "WHERE position = (SELECT MAX(position) FROM audit_log)"
+    [(sequence,)] = await sql(log, f"SELECT sequence FROM audit_log {newest}")
+    await sql(log, f"UPDATE audit_log SET sequence = 'none' {newest}")
+    await log.create_account("after")
+
+    async def is_told() -> bool:
+        return await log.check("audit") == "degraded"
+
+    await eventually(is_told)
+    await sql(
+        log, "UPDATE audit_log SET sequence = :sequence WHERE sequence = 'none'", {"sequence": sequence}
+    )
+
+    async def is_there() -> bool:
+        return len((await log.get(LOG, event="create_service_account"))["items"]) == RECORDS + 1
+
+    await eventually(is_there)
+    assert (await verified(log))["is_sound"]
+
+
+async def test_whoever_lists_a_record_that_is_none_is_told(log: AdminClient) -> None:
+    await sql(log, "UPDATE audit_log SET record = '{}' WHERE position = 7")
+
+    answer = await log.request("GET", LOG)
+
+    assert (answer.status, answer.problem) == (500, "corrupted")
+    assert "verify" in answer.json()["detail"]
+    assert (await log.request("GET", f"{LOG}?before=7")).status == 200
 
 
 def forge(data: Path, *, key: bytes = b"k" * 64, change_from: int = 1) -> None:

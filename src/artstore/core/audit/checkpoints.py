@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import BaseModel, ConfigDict, Field
 
+from artstore.core.attribute_fields import Timestamp
 from artstore.core.audit.merkle import MerkleTree
-from artstore.core.audit.record import Moment, canonical
+from artstore.core.audit.record import canonical
 from artstore.core.spec import ConfigurationError
 
 SIGNING_KEY: Final = "audit-signing-key"
@@ -46,7 +47,7 @@ class CheckpointBody(BaseModel):
     subtrees: list[Hash]
     last_mac: Hash
     leaves: list[Hash]
-    created_at: Moment
+    created_at: Timestamp
 
     def tree(self) -> MerkleTree:
         """The tree of its records.

@@ -1,11 +1,11 @@
 """What one record of the audit trail says, and its canonical form."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from artstore.core.attribute_fields import MAX_INTEGER, Timestamp
 from artstore.core.spec import Principal, PrincipalKind
 
 Kind = Literal["authentication", "authorization", "sensitive_operation", "system_event"]
@@ -21,14 +21,8 @@ PRUNED: Final = "audit_log_pruned"
 """Event of records that were removed after their time, behind a checkpoint."""
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
-
-
-def _time_text(moment: datetime) -> str:
-    """One spelling of each moment, whoever reads and writes it again."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-Moment = Annotated[datetime, PlainSerializer(_time_text, return_type=str)]
+Integer = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+"""What canonical JSON can carry."""
 
 
 class _Part(BaseModel):
@@ -54,11 +48,12 @@ class Actor(_Part):
 class Happening(_Part):
     """What happened. Without ``actor`` nobody had proven who they are; a system event has none.
 
-    ``resource`` is the path as it was sent, percent-encoded and without its query; ``route`` the template
-    that it matches. ``times`` is more than 1 in a record that stands for repetitions of an earlier one.
+    ``resource`` is the path in its one spelling, percent-encoded and without its query; ``route`` the
+    template that it matches. ``times`` is more than 1 in a record that stands for repetitions of an earlier
+    one.
     """
 
-    occurred_at: Moment
+    occurred_at: Timestamp
     kind: Kind
     event: Annotated[Text, Field(description="The operation, as OpenAPI names it, or the system event.")]
     outcome: Outcome
@@ -71,8 +66,8 @@ class Happening(_Part):
     resource: Text | None = None
     status: Annotated[int | None, Field(ge=100, le=599, description="Status of the HTTP answer.")] = None
     reason: Text | None = None
-    times: Annotated[int, Field(ge=1, description="For how many equal requests it stands.")] = 1
-    detail: Annotated[dict[Text, Text | int] | None, Field(max_length=MAX_DETAILS)] = None
+    times: Annotated[Integer, Field(ge=1, description="For how many equal requests it stands.")] = 1
+    detail: Annotated[dict[Text, Text | Integer] | None, Field(max_length=MAX_DETAILS)] = None
 
 
 class AuditRecord(Happening):
@@ -82,7 +77,7 @@ class AuditRecord(Happening):
     """
 
     source: Text
-    sequence: Annotated[int, Field(ge=1)]
+    sequence: Annotated[Integer, Field(ge=1)]
     reported_by: Text | None = None
 
     def canonical(self) -> bytes:

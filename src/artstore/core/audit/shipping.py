@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Final
 
+from pydantic import ValidationError
+
+from artstore.core.audit.record import AuditRecord
 from artstore.core.audit.trail import AuditTrail
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, UnavailableError
@@ -34,19 +37,21 @@ class Shipper:
 
     async def run(self) -> None:
         """Ship until cancelled."""
-        spool, pause = self._trail.spool, FIRST_PAUSE
+        pause = FIRST_PAUSE
         while True:
-            batch = await spool.next_batch()
             try:
-                await self._deliver(batch.lines)
+                await self._ship_next()
             except ArtStoreError as error:
-                self._note(error.detail)
-                await asyncio.sleep(pause * (0.5 + _random.random() / 2))
-                pause = min(2 * pause, LONGEST_PAUSE)
+                await self._note(error.detail)
+            except Exception as error:
+                # Whatever it was: without a shipper nothing that follows would ever come into the log.
+                await self._note(f"{type(error).__name__}; the log of this role says more", error=error)
             else:
                 self._failure, pause = None, FIRST_PAUSE
-                await spool.acknowledge(batch)
-                await spool.linger(LINGER)
+                await self._trail.spool.linger(LINGER)
+                continue
+            await asyncio.sleep(pause * (0.5 + _random.random() / 2))
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     async def check(self) -> str:
         """How it goes, for the readiness.
@@ -59,12 +64,18 @@ class Shipper:
             raise UnavailableError(f"{waiting} audit records wait: {self._failure}")
         return f"{waiting} audit records wait"
 
-    def _note(self, reason: str) -> None:
+    async def _ship_next(self) -> None:
+        batch = await self._trail.spool.next_batch()
+        await self._deliver(batch.lines)
+        await self._trail.spool.acknowledge(batch)
+
+    async def _note(self, reason: str, *, error: Exception | None = None) -> None:
         """Log a failure when it begins, not at every attempt while it lasts."""
         self._trail.metrics.failures.inc()
-        if reason != self._failure:
-            _log.warning("audit_records_not_taken", reason=reason)
-        self._failure = reason
+        known, self._failure = self._failure, reason
+        if reason != known:
+            # In a thread: showing the lines of a traceback reads source files.
+            await asyncio.to_thread(_log.warning, "audit_records_not_taken", reason=reason, exc_info=error)
 
 
 @asynccontextmanager
@@ -77,3 +88,20 @@ async def shipping(trail: AuditTrail, deliver: Deliver) -> AsyncGenerator[Shippe
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def read_records(lines: Sequence[bytes]) -> list[AuditRecord]:
+    """The records of a batch.
+
+    A line that a failing disk has made unreadable must not keep all others from the log: it is logged, and
+    the gap that it leaves tells of it.
+    """
+    return [record for line in lines if (record := _parsed(line)) is not None]
+
+
+def _parsed(line: bytes) -> AuditRecord | None:
+    try:
+        return AuditRecord.model_validate_json(line)
+    except ValidationError:
+        _log.error("audit_record_unreadable", size=len(line))
+        return None

@@ -119,9 +119,13 @@ class Spool:
         while True:
             await self._written.wait()
             self._written.clear()
-            batch = await self._in_thread(
-                lambda: self._files.read(self._start, limit=_BATCH_SIZE, end=self._end)
-            )
+            try:
+                batch = await self._in_thread(
+                    lambda: self._files.read(self._start, limit=_BATCH_SIZE, end=self._end)
+                )
+            except OSError:
+                self._written.set()  # what cannot be read now is there all the same
+                raise
             if batch.lines:
                 self._written.set()
                 return batch

@@ -1,17 +1,20 @@
 """Audits every request that is decided about or changes something: once, with its actor and its outcome."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
+from pydantic import ValidationError
+from yarl import URL
 
 from artstore.core.audit.notes import Notes, taking_notes
 from artstore.core.audit.record import Actor, Happening, Kind, Outcome, bounded
 from artstore.core.audit.trail import AuditTrail
 from artstore.core.http.addresses import client_address
 from artstore.core.http.middlewares import CLIENT_CLOSED_REQUEST, Handler
-from artstore.core.http.operations import Operation
+from artstore.core.http.operations import Endpoint, Operation
 from artstore.core.http.problems import status_of
 from artstore.core.keys import AUDIT, ENDPOINTS, PRINCIPAL, REQUEST_ID
 from artstore.core.spec import ArtStoreError, ForbiddenError
@@ -33,12 +36,13 @@ async def audit(request: web.Request, handler: Handler) -> web.StreamResponse:
     if endpoint.operation.is_change:
         trail.spool.require_room()
     with taking_notes() as notes:
-        return await _audited(request, handler, trail, endpoint.operation, notes)
+        return await _audited(request, handler, trail, endpoint, notes)
 
 
 async def _audited(
-    request: web.Request, handler: Handler, trail: AuditTrail, operation: Operation, notes: Notes
+    request: web.Request, handler: Handler, trail: AuditTrail, endpoint: Endpoint, notes: Notes
 ) -> web.StreamResponse:
+    operation = endpoint.operation
     response, failure = None, None
     try:
         response = await handler(request)
@@ -47,10 +51,10 @@ async def _audited(
         failure, status = error, status_of(error)
     except BaseException:  # cancelled: there is nobody to wait for
         if operation.is_audited:
-            trail.add_soon(_happening(request, trail, operation, notes, CLIENT_CLOSED_REQUEST, None))
+            trail.add_soon(_happening(request, trail, endpoint, notes, CLIENT_CLOSED_REQUEST, None))
         raise
     if operation.is_audited or status in _REFUSED:
-        await _record(trail, _happening(request, trail, operation, notes, status, failure))
+        await _record(trail, _happening(request, trail, endpoint, notes, status, failure))
     if response is None:
         assert failure is not None, "a handler answers or raises"
         raise failure
@@ -67,11 +71,12 @@ async def _record(trail: AuditTrail, happening: Happening) -> None:
 def _happening(
     request: web.Request,
     trail: AuditTrail,
-    operation: Operation,
+    endpoint: Endpoint,
     notes: Notes,
     status: int,
     failure: Exception | None,
 ) -> Happening:
+    operation = endpoint.operation
     principal = request.get(PRINCIPAL)
     kind, outcome = _judged(operation, status)
     return Happening(
@@ -85,12 +90,23 @@ def _happening(
         request_id=request[REQUEST_ID],
         method=operation.method,
         route=operation.path,
-        # As it was sent: decoded, it could have line ends and whatever else confuses a reader.
-        resource=bounded(request.rel_url.raw_path),
+        resource=bounded(_resource(request, endpoint)),
         status=status,
         reason=notes.reason or _reason(failure),
         detail=dict(notes.detail) or None,
     )
+
+
+def _resource(request: web.Request, endpoint: Endpoint) -> str:
+    """The path in the one spelling of RFC 3986 section 6.2.2, ids in theirs: nobody who writes it in another
+    way hides from a search. Encoded, so that it has no line ends and whatever else confuses a reader.
+    """
+    resource = request.match_info.route.resource
+    if endpoint.path_model is not None and resource is not None:
+        with suppress(ValidationError):
+            path = endpoint.path_model.model_validate(dict(request.match_info))
+            return resource.url_for(**{name: str(value) for name, value in path}).raw_path
+    return URL(request.rel_url.raw_path).raw_path
 
 
 def _judged(operation: Operation, status: int) -> tuple[Kind, Outcome]:

@@ -206,7 +206,9 @@ async def _mac_at(reader: Reader, position: int) -> bytes | None:
 
 
 def _mac(row: Row) -> bytes:
-    return bytes.fromhex(text(row, "mac"))
+    """Who wrote what is no MAC must not stop the log: it goes on from none, with the record that says so."""
+    found = _bytes(row, "mac")
+    return found if len(found) == len(GENESIS) else GENESIS
 
 
 async def _not_there(transaction: Transaction, records: Sequence[AuditRecord]) -> list[AuditRecord]:
@@ -226,7 +228,16 @@ async def _not_there(transaction: Transaction, records: Sequence[AuditRecord]) -
 
 
 def _head(row: Row) -> Head:
-    return Head(integer(row, "position"), bytes.fromhex(text(row, "mac")), bytes.fromhex(text(row, "seal")))
+    """One that somebody has made unreadable is that of no log."""
+    position = row["position"]
+    return Head(position if isinstance(position, int) else 0, _mac(row), _bytes(row, "seal"))
+
+
+def _bytes(row: Row, column: str) -> bytes:
+    try:
+        return bytes.fromhex(text(row, column))
+    except (TypeError, ValueError):
+        return b""
 
 
 def _where(wanted: AuditFilter) -> tuple[list[str], dict[str, Parameter]]:

@@ -8,15 +8,16 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from artstore.core.attribute_fields import MAX_INTEGER
+from artstore.core.attribute_fields import MAX_INTEGER, Moment
 from artstore.core.audit.entries import AuditEntry, AuditPage, Delivery
 from artstore.core.audit.export import export_line
 from artstore.core.audit.record import BROKEN_OFF, AuditRecord, Kind, Outcome
 from artstore.core.audit.sealing import Head
+from artstore.core.audit.shipping import read_records
 from artstore.core.audit.spool import Spool
 from artstore.core.logging import get_logger
-from artstore.core.spec import ForbiddenError, Principal, Row
-from artstore.core.stores.audit import AuditFilter, AuditStore
+from artstore.core.spec import CorruptedError, ForbiddenError, Principal, Row
+from artstore.core.stores.audit import AuditFilter, AuditRow, AuditStore
 from artstore.core.stores.rows import integer
 
 CATCH_UP_TIMEOUT: Final = 2.0
@@ -30,8 +31,8 @@ class AuditQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    since: Annotated[datetime | None, Field(description="Not before then.")] = None
-    until: Annotated[datetime | None, Field(description="Before then.")] = None
+    since: Annotated[Moment | None, Field(description="Not before then.")] = None
+    until: Annotated[Moment | None, Field(description="Before then.")] = None
     kind: Kind | None = None
     event: str | None = None
     outcome: Outcome | None = None
@@ -64,7 +65,7 @@ class AuditLog:
         Raises:
             UnavailableError: the database takes nothing now.
         """
-        await self.append([record for line in lines if (record := _parsed(line)) is not None])
+        await self.append(read_records(lines))
 
     async def receive(self, delivery: Delivery, principal: Principal) -> int:
         """Append what another role delivers; how many were not there yet.
@@ -88,13 +89,17 @@ class AuditLog:
         return appended.count
 
     async def list(self, query: AuditQuery) -> AuditPage:
-        """Records, the newest first."""
+        """Records, the newest first.
+
+        Raises:
+            CorruptedError: one of them is no record.
+        """
         await self.catch_up()
-        rows = await self._store.list(query.filter(), before=query.before, limit=query.limit + 1)
-        items = [
-            AuditEntry(position=row.position, mac=row.mac, record=AuditRecord.model_validate_json(row.record))
-            for row in rows[: query.limit]
-        ]
+        try:
+            rows = await self._store.list(query.filter(), before=query.before, limit=query.limit + 1)
+            items = [_entry(row) for row in rows[: query.limit]]
+        except ValidationError as error:
+            raise CorruptedError("one of these records was altered: verify the log to know which") from error
         has_more = len(rows) > query.limit
         return AuditPage(items=items, has_more=has_more, next=items[-1].position if has_more else None)
 
@@ -133,13 +138,8 @@ def _broken_off(position: int) -> AuditRecord:
     return system_record(BROKEN_OFF, position=position)
 
 
-def _parsed(line: bytes) -> AuditRecord | None:
-    """A line that is none is told of by the gap that it leaves."""
-    try:
-        return AuditRecord.model_validate_json(line)
-    except ValidationError:
-        _log.error("audit_record_unreadable", size=len(line))
-        return None
+def _entry(row: AuditRow) -> AuditEntry:
+    return AuditEntry(position=row.position, mac=row.mac, record=AuditRecord.model_validate_json(row.record))
 
 
 def _exported(rows: Iterable[Row]) -> bytes:

@@ -10,7 +10,7 @@ from artstore.core.audit.entries import AuditPage, Delivery, SignedCheckpoint
 from artstore.core.audit.verification import Verification
 from artstore.core.http.operations import Answer, Operation
 from artstore.core.keys import PRINCIPAL
-from artstore.core.spec import NotFoundError
+from artstore.core.spec import CorruptedError, NotFoundError
 from artstore.services.admin.audit_log import AuditQuery
 from artstore.services.admin.keys import AUDIT_LOG
 
@@ -72,7 +72,7 @@ async def receive_audit_records(request: web.Request, body: Delivery) -> Receive
 _LOG: Final = "/api/v1/audit-log"
 
 AUDIT_OPERATIONS: Final = (
-    Operation("GET", _LOG, list_audit_log, scope="audit:read"),
+    Operation("GET", _LOG, list_audit_log, scope="audit:read", problems=[CorruptedError]),
     Operation("GET", f"{_LOG}/verify", verify_audit_log, scope="audit:read"),
     Operation("GET", f"{_LOG}/checkpoint", get_checkpoint, scope="audit:read", problems=[NotFoundError]),
     Operation(
