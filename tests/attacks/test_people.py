@@ -15,7 +15,7 @@ import pytest
 from aiohttp import ClientSession
 
 from artstore.core.client.tokens import ClientCredentials
-from tests.services.admin.harness import AdminClient, claims_of, eventually, sql
+from tests.services.admin.harness import ACCOUNTS, AdminClient, claims_of, eventually, sql
 from tests.services.admin.people import (
     LOGIN,
     ME,
@@ -232,6 +232,19 @@ async def test_token_of_a_disabled_person_at_every_role(people_before: Path, tmp
 
 async def _all(answers: Awaitable[list[bool]]) -> bool:
     return all(await answers)
+
+
+async def test_the_account_of_the_operator_in_the_hands_of_somebody_who_may_do_less(
+    people: AdminClient,
+) -> None:
+    admin, super_admin = [(await log_in(people, name))["access_token"] for name in ("anna", "admin")]
+    [account] = (await people.get(ACCOUNTS, search="administrator"))["items"]
+
+    for action in ("rotate-secret", "revoke-tokens"):
+        path = f"{ACCOUNTS}/{account['id']}/{action}"
+        refused = await people.request("POST", path, token=admin, json={})
+        assert (refused.status, refused.problem) == (403, "forbidden"), action
+        assert (await people.request("POST", path, token=super_admin, json={})).status == 200, action
 
 
 async def test_role_escalation_through_put(people: AdminClient) -> None:

@@ -147,6 +147,7 @@ BROKEN: Final[dict[str, Callable[[str], str]]] = {
     ),
     "padding": lambda token: f"{token}==",
     "nothing but dots": lambda token: "..",
+    "a header of brackets without end": lambda token: f"{'W1tb' * 1300}.e30.AA",  # "[[["
     "too long": lambda token: f"{token}{'A' * 9000}"[:7900],
 }
 

@@ -1,4 +1,4 @@
-"""Turns what pydantic found wrong into pairs of a path and a message that says what to change."""
+"""Tells what is wrong with a request: what pydantic found, as pairs of a path and what to change there."""
 
 import difflib
 import re
@@ -27,6 +27,13 @@ _MESSAGES: Final[Mapping[str, str]] = {
 
 _SUBJECT: Final = re.compile(r"^\w+ should\b")
 """``Input should …``, ``String should …``: the path is the subject here."""
+
+
+def check_printable(text: str) -> str:
+    """For what people read in lists and on terminals, where other characters pretend or command."""
+    if not text.isprintable():
+        raise ValueError("contains a character that cannot be printed: remove it")
+    return text
 
 
 def invalid_request(error: ValidationError, model: type[BaseModel] | None = None) -> InvalidRequestError:

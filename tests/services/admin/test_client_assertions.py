@@ -154,6 +154,7 @@ WRONG: Final[dict[str, dict[str, Any]]] = {
     "expired": {"exp": int(time.time()) - 60},
     "good for too long": {"exp": int(time.time()) + 86_400},
     "without an end": {"exp": None},
+    "with an end that never comes": {"exp": float("inf")},
     "not valid yet": {"nbf": int(time.time()) + 3600},
     "issued in the future": {"iat": int(time.time()) + 3600},
     "for another server": {"aud": "https://another.example/token"},
@@ -184,7 +185,9 @@ async def test_an_assertion_that_is_forged(client: Client) -> None:
 
     await client.assert_refused(joined(header, claims))
     await client.assert_refused(joined({**header, "alg": "HS256"}, claims, signing_secret=pem))
-    for garbage in ("", "x", "a.b.c", "é", "\0", "x" * 9000):
+    nobody = joined(header, {"sub": "\ud800"})  # which JSON can spell, and UTF-8 cannot
+    endless = f"e30.{'W1tb' * 1300}.AA"  # of "[[["
+    for garbage in ("", "x", "a.b.c", "é", "\0", "x" * 9000, nobody, endless):
         answer = await client.ask(garbage)
         assert answer.status in (400, 401), garbage
 

@@ -69,6 +69,7 @@ WRONG_PEOPLE: Final[dict[str, dict[str, Any]]] = {
     "username  ": {"username": "x" * 101},
     "email": {"email": "boris"},
     "email ": {"email": "b@" + "x" * 255},
+    "email  ": {"email": "boris@\x1b[2Jarchive.example"},
     "role": {"role": "SUPER_ADMIN"},
     "role ": {"role": "OPERATOR"},
     "enabled": {"enabled": True},
@@ -105,6 +106,7 @@ async def test_people_are_found_by_role_state_and_a_part_of_their_name(people: A
     assert await names(search="NN") == ["anna"]
     assert await names(search="rita@archive") == ["rita"]
     assert await names(search="%25") == []
+    assert (await people.request("GET", f"{PEOPLE}?search=%00")).problem == "invalid-request"
     assert await names(limit=1, offset=1) == ["anna"]
     assert (await people.get(PEOPLE, limit=1))["has_more"]
 

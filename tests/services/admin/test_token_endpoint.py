@@ -148,7 +148,18 @@ async def test_a_client_may_ask_for_less_than_it_has(admin: AdminClient) -> None
     assert (await admin.request("DELETE", "/api/v1/storage-elements/x", token=token)).status == 403
 
 
-@pytest.mark.parametrize("scope", ["accounts:write", "files:read accounts:read", "nonsense", "files:read\0"])
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "accounts:write",
+        "files:read accounts:read",
+        "nonsense",
+        "files:read\0",
+        "files:read\tfiles:read",
+        "\N{EM SPACE}",
+        " ",
+    ],
+)
 async def test_a_scope_that_is_unknown_or_too_wide_is_refused(admin: AdminClient, scope: str) -> None:
     answer = await admin.ask_token(await new_client(admin, role="READONLY"), scope=scope)
 

@@ -18,6 +18,7 @@ from pydantic import (
 from artstore.core.attribute_fields import Description
 from artstore.core.scopes import SCOPES, AccountRole
 from artstore.core.stores.accounts import AccountStatus, ServiceAccount
+from artstore.core.validation import check_printable
 from artstore.services.admin.client_keys import ClientKeySet
 from artstore.services.admin.paging import Paging
 
@@ -33,12 +34,6 @@ MAX_GRACE: Final = 30 * 24 * 3600
 """Seconds a replaced secret may stay good for."""
 
 
-def _check_name(name: str) -> str:
-    if not name.isprintable():
-        raise ValueError("contains a character that cannot be printed: remove it")
-    return name
-
-
 def _check_scope(scope: str) -> str:
     if scope not in SCOPES:
         raise ValueError(f"should be one of: {', '.join(sorted(SCOPES))}")
@@ -48,7 +43,7 @@ def _check_scope(scope: str) -> str:
 Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
-    AfterValidator(_check_name),
+    AfterValidator(check_printable),
 ]
 Scope = Annotated[
     str, AfterValidator(_check_scope), WithJsonSchema({"type": "string", "enum": sorted(SCOPES)})

@@ -76,6 +76,8 @@ class ClientAssertions:
 def claimed_client(assertion: str) -> str:
     """Who an assertion says it is from, unverified; nobody's name where it says nothing of the kind."""
     try:
-        return str(jwt.decode(assertion, options={"verify_signature": False}).get("sub", ""))
+        claimed = str(jwt.decode(assertion, options={"verify_signature": False}).get("sub", ""))
     except (jwt.PyJWTError, ValueError):
         return ""
+    # No client id has other characters, of which JSON can spell some that UTF-8 lacks.
+    return claimed if claimed.isascii() else ""

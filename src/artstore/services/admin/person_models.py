@@ -4,9 +4,11 @@ import uuid
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from artstore.core.attribute_fields import Text
 from artstore.core.scopes import PersonRole
+from artstore.core.validation import check_printable
 from artstore.services.admin.login_models import HIDDEN, TypedPassword
 from artstore.services.admin.paging import Paging
 
@@ -18,6 +20,7 @@ Username = Annotated[
 Email = Annotated[
     str,
     StringConstraints(strip_whitespace=True, to_lower=True, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$"),
+    AfterValidator(check_printable),
 ]
 
 
@@ -62,7 +65,7 @@ class PersonQuery(Paging):
     role: PersonRole | None = None
     enabled: bool | None = None
     search: Annotated[
-        str | None, Field(min_length=1, max_length=100, description="Part of a username or address.")
+        Text | None, Field(min_length=1, max_length=100, description="Part of a username or address.")
     ] = None
 
 

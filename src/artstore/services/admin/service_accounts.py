@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from artstore.core.scopes import ROLE_SCOPES, require_held, scopes_of
+from artstore.core.scopes import PERSON_SCOPES, require_held, scopes_of
 from artstore.core.secrets import SecretsChain
 from artstore.core.spec import AlreadyExistsError, ForbiddenError
 from artstore.core.stores.account_usage import UsageStore
@@ -285,9 +285,9 @@ def _kept(keys: ClientKeySet | None) -> str | None:
 
 
 def _grantable(account: ServiceAccount) -> frozenset[str]:
-    """What somebody could have of the account's scopes; the rest is for ArtStore's own roles alone."""
+    """What a person could have of the account's scopes; the rest is for ArtStore's own roles alone."""
     scopes = account.granted_scopes
-    return scopes & ROLE_SCOPES["ADMIN"] if account.is_system else scopes
+    return scopes & PERSON_SCOPES["super_admin"] if account.is_system else scopes
 
 
 def _name_taken(name: str) -> AlreadyExistsError:

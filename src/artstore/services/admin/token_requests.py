@@ -54,12 +54,19 @@ async def read_token_request(request: web.Request) -> TokenRequest:
     """
     parameters = await read_parameters(request, TokenParameters)
     _check_grant_type(parameters.grant_type, is_required=request.content_type != JSON)
-    scopes = frozenset((parameters.scope or "").split())
+    scopes = _scopes(parameters.scope)
     certificate = request.get(CLIENT_CERTIFICATE)
     shown = Credentials(client_certificate=None if certificate is None else certificate.der)
     return TokenRequest(
         proof_of(request, parameters), scopes, parameters.resource, shown.certificate_thumbprint
     )
+
+
+def _scopes(asked: str | None) -> frozenset[str]:
+    """Words between spaces and nothing else (RFC 6749 section 3.3); whoever sends only such asks for none."""
+    if not asked:
+        return frozenset()
+    return frozenset(asked.split(" ")) - {""} or frozenset({asked})
 
 
 def _check_grant_type(grant_type: str | None, *, is_required: bool) -> None:
