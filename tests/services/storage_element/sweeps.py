@@ -10,18 +10,21 @@ from typing import Any, Final
 from aiohttp import ClientError
 
 from tests.services.storage_element.harness import ElementClient
+from tests.services.storage_element.holding import HOLDS
 from tests.services.storage_element.mortality import Kind, Misfortune
 from tests.services.storage_element.nursery import Nursery
-from tests.services.storage_element.work import LARGE, SETTINGS, Told, check, work
+from tests.services.storage_element.work import FILES, LARGE, Course, Told
 
 DEADLY: Final[Sequence[Kind]] = ("killed", "power cut")
 SURVIVED: Final[Sequence[Kind]] = ("failed sync", "full disk", "short write", "read-only disk")
 PATIENCE: Final = 10.0
 """Seconds within which an element that is healed works again."""
+COURSES: Final = {"files": FILES, "holds": HOLDS}
+"""What is asked for: all that changes files, and all that keeps them."""
 LOGS: Final = {"log": 16 * 1024 * 1024, "no log": 0}
 HEADER: Final = (
-    "| misfortune | commit log | points | files acknowledged | files whole | violations |\n"
-    "|---|---|---|---|---|---|"
+    "| misfortune | commit log | course | points | files acknowledged | files whole | violations |\n"
+    "|---|---|---|---|---|---|---|"
 )
 
 
@@ -34,9 +37,9 @@ class Tally:
     whole: int = 0
     violations: list[str] = field(default_factory=list[str])
 
-    def row(self, kind: str, log: str) -> str:
+    def row(self, *labels: str) -> str:
         numbers = (self.points, self.acknowledged, self.whole, len(self.violations))
-        return f"| {kind} | {log} | {' | '.join(map(str, numbers))} |"
+        return f"| {' | '.join((*labels, *map(str, numbers)))} |"
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Sweep:
     directory: Path
     kind: Kind
     log_size: int
+    course: Course
 
     async def run(self, following: Callable[[int], int], *, first: int = 1) -> Tally:
         tally, step = Tally(), first
@@ -84,7 +88,7 @@ class Sweep:
         try:
             async with self.nursery.element(data, self.jwks_url, misfortune, **self._sections) as child:
                 try:
-                    await work(child.client, told)
+                    await self.course.work(child.client, told)
                     if self.kind in SURVIVED:
                         child.heal()
                         await self._recover(child.client, told)
@@ -104,7 +108,7 @@ class Sweep:
                 await asyncio.sleep(0.1)
             assert (await element.put(LARGE)).status == 201
             await element.wait_for_metric("artstore_element_wal_pending", 0)
-        await check(element, told)
+        await self.course.check(element, told)
 
     async def _look(self, data: Path, step: int, told: Told) -> None:
         """Killed while it recovers, at a step that is different each time; then left in peace."""
@@ -116,7 +120,7 @@ class Sweep:
             except ProcessLookupError:
                 pass
         async with self.nursery.element(data, self.jwks_url, **self._sections) as child:
-            left = await check(child.client, told)
+            left = await self.course.check(child.client, told)
             # With the catalog went what it knew of large data on its way to its sidecar, or from it.
             assert len(left) <= (self.kind == "power cut"), left
             assert (await child.client.put(b"more")).status == 201
@@ -125,5 +129,5 @@ class Sweep:
     def _sections(self) -> dict[str, Any]:
         return {
             "storage": {"type": "local", "root": "storage", "commit_log_size": self.log_size},
-            "element": SETTINGS,
+            "element": self.course.settings,
         }
