@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -159,25 +160,61 @@ async def test_wrong_bytes_from_the_medium_restore_nothing(archiving: Archiving,
     assert files.json()["total"] == 0
 
 
-async def test_a_copy_that_is_gone_before_its_time_is_told_and_can_be_asked_for_again(
+async def with_copy(archiving: Archiving, tape: Path) -> str:
+    """Restore the file; the id of the copy."""
+    await asyncio.to_thread(tape.write_bytes, CONTENT)
+    asked = await archiving.download()
+    await archiving.command("restore", "complete", archiving.file_id, "--from", tape)
+    return str(asked.json()["request_id"])
+
+
+async def test_a_copy_that_is_gone_before_its_time_is_asked_for_again(
     archiving: Archiving, tmp_path: Path
 ) -> None:
-    tape = tmp_path / "tape"
-    tape.write_bytes(CONTENT)
-    await archiving.command("restore", "complete", archiving.file_id, "--from", tape)
-    request = (
-        await archiving.roles.request(
-            "GET", f"{archiving.query.url}/api/v1/files/{archiving.file_id}/restore"
-        )
-    ).json()
-    await archiving.roles.request("DELETE", f"{archiving.edit.url}/api/v1/files/{request['request_id']}")
+    lost_id = await with_copy(archiving, tmp_path / "tape")
+    await archiving.roles.request("DELETE", f"{archiving.edit.url}/api/v1/files/{lost_id}")
 
-    gone = await archiving.download()
-    await archiving.command("restore", "cancel", request["request_id"])
-    asked = await archiving.download()
+    seen = await archiving.download(method="HEAD")
+    asked, again = await archiving.download(), await archiving.download()
+    listed = await archiving.command("restore", "list", "--status", "all", "--json")
+    await archiving.command("restore", "complete", archiving.file_id, "--from", tmp_path / "tape")
 
-    assert (gone.status, gone.problem) == (503, "unavailable")
-    assert asked.status == 202
+    new_id = asked.json()["request_id"]
+    assert seen.status == 409
+    assert (asked.status, again.status) == (202, 202)
+    assert again.json()["request_id"] == new_id != lost_id
+    statuses = {each["request_id"]: each["status"] for each in json.loads(listed.stdout)}
+    assert statuses == {lost_id: "cancelled", new_id: "queued"}
+    assert (await archiving.download()).body == CONTENT
+
+
+def damage(data: Path) -> None:
+    data.write_bytes(b"x" * len(CONTENT))
+
+
+@pytest.mark.parametrize("spoil", [damage, Path.unlink])
+async def test_a_copy_that_is_found_damaged_is_asked_for_again(
+    archiving: Archiving, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    lost_id = await with_copy(archiving, tmp_path / "tape")
+    [data] = archiving.roles.data.rglob(f"*{lost_id}.txt")
+    spoil(data)
+
+    first, second = await archiving.download(), await archiving.download()
+
+    assert {first.status, second.status} == {202}
+    assert second.json()["request_id"] == first.json()["request_id"] != lost_id
+
+
+async def test_a_copy_whose_element_is_away_is_not_lost(archiving: Archiving, tmp_path: Path) -> None:
+    await with_copy(archiving, tmp_path / "tape")
+    await archiving.edit.stop()
+
+    away = await archiving.download()
+
+    url = f"{archiving.query.url}/api/v1/files/{archiving.file_id}/restore"
+    assert (away.status, away.problem) == (503, "unavailable")
+    assert (await archiving.roles.request("GET", url)).json()["status"] == "restored"
 
 
 async def test_a_request_that_cannot_be_fulfilled_says_why(archiving: Archiving, tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 RESTORED_HEADER: Final = "Artstore-Restored"
 """Where the restored copy of a file is: ``element:file_id``."""
 
+LOST_COPY_HEADER: Final = "Artstore-Lost-Copy"
+"""Of a request to an archive: the copy, named likewise, to which it led, and that is not there or damaged."""
+
 ON_BEHALF_OF_HEADER: Final = "Artstore-On-Behalf-Of"
 """The client for which another role asks; a claim, shown to the operator."""
 
@@ -34,6 +37,11 @@ class RestoredAt(BaseModel):
     file_id: UUID
     url: Annotated[str, Field(max_length=500, pattern=r"^https?://[!-~]+$")]
 
+    @property
+    def name(self) -> str:
+        """As roles tell each other."""
+        return f"{self.element_id}:{self.file_id}"
+
 
 class RestoreRequest(BaseModel):
     """Somebody wants the data of an archived file. All who want it share one request."""
@@ -49,9 +57,13 @@ class RestoreRequest(BaseModel):
     requested_at: datetime
     changed_at: datetime
     keep_days: Annotated[int, Field(description="Days for which a copy is kept once it is restored.")]
-    reason: Annotated[str | None, Field(description="Why it failed.")] = None
+    reason: Annotated[str | None, Field(description="Why it failed, or its copy was forgotten.")] = None
     restored_at: RestoredAt | None = None
     expires_at: Annotated[datetime | None, Field(description="When the copy goes away.")] = None
+
+    def leads_to(self, name: str | None) -> bool:
+        """Whether that is the copy which is restored."""
+        return self.status == "restored" and self.restored_at is not None and self.restored_at.name == name
 
 
 class RestorePage(BaseModel):

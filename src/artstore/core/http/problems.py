@@ -164,10 +164,10 @@ def remote_error(
 
     What is about the client's request, or about damaged data, is passed on; what is about that role
     becomes ``UpstreamError`` or ``UnavailableError``. So does what is about our own permissions, when we
-    are a role.
+    are a role. An answer to HEAD says no more than its status.
     """
     try:
-        problem = Problem.model_validate_json(body)
+        problem = _told(status, body, headers)
     except ValueError:
         return UpstreamError(f"another role answered {status} without saying why")
     if status in (401, 403) and is_role:
@@ -182,6 +182,12 @@ def remote_error(
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.INSUFFICIENT_STORAGE:
         return UpstreamError(f"another role failed: {problem.title}")
     return RemoteError(problem)
+
+
+def _told(status: int, body: bytes, headers: Mapping[str, str]) -> Problem:
+    if not body and headers.get("Content-Type", "").startswith(CONTENT_TYPE):
+        return Problem(type="about:blank", title=HTTPStatus(status).phrase, status=status)
+    return Problem.model_validate_json(body)
 
 
 def _problem(error: ArtStoreError, request_id: str) -> Problem:

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
 from uuid import UUID
 
 from aiohttp import web
@@ -13,18 +12,13 @@ from artstore.core.client.roles import RoleClient
 from artstore.core.http.problems import RemoteError
 from artstore.core.restores import RestoreRequest
 from artstore.core.search import SearchHit
-from artstore.core.spec import ArtStoreError, UnavailableError, UpstreamError
+from artstore.core.spec import ArtStoreError, CorruptedError, UnavailableError, UpstreamError
 from artstore.core.stores.files import FilesStore, IndexedFile
 from artstore.services.query.elements import ElementUrls
 from artstore.services.query.locations import Location, Locations
 from artstore.services.query.metrics import DownloadMeasurement, QueryMetrics
 from artstore.services.query.relay import RestoredCopy, relay
 from artstore.services.query.schema import Schema
-
-_COPY_IS_GONE: Final = (
-    "the restored copy of the file is gone before its time: let an operator cancel its restore request, "
-    "and ask again"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +77,13 @@ class Files:
     async def _relay(
         self, request: web.Request, file_id: UUID, location: Location, measurement: DownloadMeasurement
     ) -> web.StreamResponse:
-        """From the element that holds the file, or from where that has a copy restored."""
+        """From the element that holds the file, or from where that has a copy restored; one that is lost is
+        asked for again.
+        """
 
-        async def ask(element_id: str, name: UUID) -> web.StreamResponse | RestoredCopy:
+        async def ask(
+            element_id: str, name: UUID, *, lost_copy: RestoredCopy | None = None
+        ) -> web.StreamResponse | RestoredCopy:
             async with self._reaching(element_id) as url:
                 return await relay(
                     request,
@@ -93,18 +91,20 @@ class Files:
                     f"{url}/api/v1/files/{name}/download",
                     checksum=location.checksum,
                     restore_url=f"/api/v1/files/{file_id}/restore",
+                    lost_copy=lost_copy,
                     stall_timeout=self.stall_timeout,
                     measurement=measurement,
                 )
 
         answer = await ask(location.element_id, file_id)
         if isinstance(answer, RestoredCopy):
+            copy = answer
             try:
-                answer = await ask(answer.element_id, answer.file_id)
-            except RemoteError as error:
-                if error.problem.status == HTTPStatus.NOT_FOUND:
-                    raise UnavailableError(_COPY_IS_GONE) from error
-                raise
+                answer = await ask(copy.element_id, copy.file_id)
+            except (CorruptedError, RemoteError) as error:
+                if isinstance(error, RemoteError) and error.problem.status != HTTPStatus.NOT_FOUND:
+                    raise
+                answer = await ask(location.element_id, file_id, lost_copy=copy)
         if isinstance(answer, RestoredCopy):
             raise UpstreamError("a restored copy of the file is said to be in an archive")
         return answer

@@ -11,7 +11,7 @@ from aiohttp import ClientResponse, hdrs, web
 from artstore.core.client.roles import RoleClient
 from artstore.core.http.downloads import ONE_RESPONSE_LIMIT
 from artstore.core.keys import PRINCIPAL
-from artstore.core.restores import ON_BEHALF_OF_HEADER, RESTORED_HEADER
+from artstore.core.restores import LOST_COPY_HEADER, ON_BEHALF_OF_HEADER, RESTORED_HEADER
 from artstore.core.spec import CorruptedError, UpstreamError
 from artstore.services.query.metrics import DownloadMeasurement, DownloadOutcome
 
@@ -53,6 +53,11 @@ class RestoredCopy:
     element_id: str
     file_id: UUID
 
+    @property
+    def name(self) -> str:
+        """As roles tell each other."""
+        return f"{self.element_id}:{self.file_id}"
+
 
 async def relay(
     request: web.Request,
@@ -61,13 +66,14 @@ async def relay(
     *,
     checksum: str,
     restore_url: str,
+    lost_copy: RestoredCopy | None = None,
     stall_timeout: float,
     measurement: DownloadMeasurement,
 ) -> web.StreamResponse | RestoredCopy:
     """Answer as the element at ``url`` answers: conditions and ranges are evaluated there.
 
     An archive that has to restore the file answers 202; what becomes of that is told at ``restore_url``.
-    One that has restored it answers where: nothing is sent then.
+    One that has restored it answers where: nothing is sent then. It is told of a ``lost_copy``.
 
     Raises:
         CorruptedError: the element has other content than ``checksum`` under this id.
@@ -77,7 +83,7 @@ async def relay(
     async with client.request(
         request.method,
         url,
-        headers=_passed_on(request),
+        headers=_passed_on(request) | _told_of(lost_copy),
         deadline=stall_timeout,
         stall_timeout=stall_timeout,
         accept_statuses=RELAYED_ERRORS,
@@ -97,6 +103,10 @@ def _passed_on(request: web.Request) -> dict[str, str]:
     }
     client = request[PRINCIPAL].client_id
     return {**headers, hdrs.ACCEPT_ENCODING: "identity", ON_BEHALF_OF_HEADER: client}
+
+
+def _told_of(lost_copy: RestoredCopy | None) -> dict[str, str]:
+    return {} if lost_copy is None else {LOST_COPY_HEADER: lost_copy.name}
 
 
 def _restored_copy(upstream: ClientResponse) -> RestoredCopy:

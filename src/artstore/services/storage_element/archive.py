@@ -9,30 +9,42 @@ from aiohttp import hdrs, web
 from artstore.core import modes
 from artstore.core.http.operations import json_response
 from artstore.core.keys import PRINCIPAL
-from artstore.core.restores import ON_BEHALF_OF_HEADER, RESTORED_HEADER, RETRY_AFTER, RestoreRequest
+from artstore.core.logging import get_logger
+from artstore.core.restores import (
+    LOST_COPY_HEADER,
+    ON_BEHALF_OF_HEADER,
+    RESTORED_HEADER,
+    RETRY_AFTER,
+    RestoreRequest,
+)
 from artstore.core.spec import ChecksumMismatchError, InvalidRequestError, NotFoundError
 from artstore.services.storage_element.element import Element
 
 MAX_CLIENT: Final = 255
+_log: Final = get_logger("element")
 
 
 async def answer_from_archive(request: web.Request, element: Element, file_id: UUID) -> web.Response:
     """303 to the restored copy; else 202, with the request that GET makes unless there is one.
 
-    HEAD asks for nothing: it makes no request.
+    HEAD asks for nothing: it makes no request. Who was led to a copy that is lost may say so: whoever may
+    read is believed, since an untrue word costs no more than another copy.
 
     Raises:
         NotFoundError: there is no such file.
         ModeNotAllowedError: HEAD of a file that nobody has asked for.
     """
     await element.existing(file_id)
+    lost = request.headers.get(LOST_COPY_HEADER)
     if request.method == hdrs.METH_HEAD:
         wanted = await element.restores.latest(file_id)
-        if wanted is None or wanted.status not in ("queued", "restored"):
+        if wanted is None or wanted.status not in ("queued", "restored") or wanted.leads_to(lost):
             modes.check(element.mode, "read", element_id=element.element_id)
     else:
         by, on_behalf_of = request[PRINCIPAL].client_id, _on_behalf_of(request)
         async with element.locks[file_id]:
+            if lost is not None and await element.restores.forget_copy(file_id, lost):
+                _log.warning("restored_copy_lost", file_id=str(file_id), copy=lost)
             wanted = await element.restores.request(file_id, by=by, on_behalf_of=on_behalf_of)
     assert wanted is not None, "the mode does not allow to read"
     return _see_copy(wanted) if wanted.status == "restored" else _queued(wanted)
@@ -72,7 +84,7 @@ def _see_copy(wanted: RestoreRequest) -> web.Response:
     assert copy is not None, "what is restored is somewhere"
     headers = {
         "Location": f"{copy.url}/api/v1/files/{copy.file_id}/download",
-        RESTORED_HEADER: f"{copy.element_id}:{copy.file_id}",
+        RESTORED_HEADER: copy.name,
         "Cache-Control": "no-store",
     }
     return json_response(wanted, status=HTTPStatus.SEE_OTHER, headers=headers)

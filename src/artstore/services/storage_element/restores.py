@@ -23,6 +23,7 @@ from artstore.core.spec import (
 from artstore.core.stores.rows import count, text
 from artstore.services.storage_element.clock import Clock
 
+_COPY_IS_GONE: Final = "the restored copy was gone or damaged before its time"
 _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS restore_requests (
         request_id TEXT PRIMARY KEY,
@@ -153,6 +154,16 @@ class Restores:
     async def cancel(self, request_id: UUID) -> RestoreRequest:
         """Nobody wants it any more, or the copy is gone. Raises as :meth:`complete`."""
         return await self._change(request_id, "cancelled", allowed=("queued", "restored"))
+
+    async def forget_copy(self, file_id: UUID, name: str) -> bool:
+        """Cancel the request that led to a copy which is gone. One caller per file at a time."""
+        latest = await self.latest(file_id)
+        if latest is None or not latest.leads_to(name):
+            return False
+        await self._change(
+            latest.request_id, "cancelled", allowed=("restored", "expired"), reason=_COPY_IS_GONE
+        )
+        return True
 
     async def note_changes(self) -> None:
         """Count those that wait."""

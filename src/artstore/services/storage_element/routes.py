@@ -21,7 +21,7 @@ from artstore.core.http.uploads import UPLOAD_HEADERS
 from artstore.core.journal import JournalPage
 from artstore.core.keys import STOPPING
 from artstore.core.modes import allowed_operations
-from artstore.core.restores import ON_BEHALF_OF_HEADER, RESTORED_HEADER, RestoreRequest
+from artstore.core.restores import LOST_COPY_HEADER, ON_BEHALF_OF_HEADER, RESTORED_HEADER, RestoreRequest
 from artstore.core.spec import (
     AlreadyExistsError,
     BeingFinalizedError,
@@ -264,6 +264,7 @@ _DOWNLOAD: Final = Operation(
     },
     request_headers={
         ON_BEHALF_OF_HEADER: "For which client another role asks.",
+        LOST_COPY_HEADER: "A restored copy that is gone or damaged, as `Artstore-Restored` names it.",
         "Range": "`bytes=…`",
         "If-Range": "",
         "If-None-Match": "",
