@@ -20,7 +20,7 @@ def blockbuster() -> Iterator[BlockBuster]:
         guard.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", "lock_data")
         # The SDK of S3 reads its models in a thread, in an event loop that has nothing else to do.
         for function in guard.functions.values():
-            function.can_block_in("storage_s3/opening.py", "_session")
+            function.can_block_in("storage_s3/connecting.py", "new_session")
         yield guard
 
 

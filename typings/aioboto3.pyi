@@ -2,6 +2,7 @@
 from contextlib import AbstractAsyncContextManager
 from typing import Literal
 
+from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from botocore.config import Config
 from types_aiobotocore_s3 import S3Client
@@ -24,3 +25,4 @@ class Session:
         verify: str | bool | None = ...,
         config: Config | None = ...,
     ) -> AbstractAsyncContextManager[S3Client]: ...
+    async def get_credentials(self) -> AioCredentials: ...

@@ -15,6 +15,8 @@ from artstore.core.testing import (
     AtomicBatchContract,
     FaultyStorage,
     PresignerContract,
+    SecretRotation,
+    SecretRotationContract,
     StorageBudgetContract,
     StorageConcurrencyContract,
     StorageContract,
@@ -52,6 +54,8 @@ PROOFS: Final[Sequence[type]] = (
     PresignerContract,
     StrangersContract,
     FaultyStorage,
+    SecretRotationContract,
+    SecretRotation,
 )
 
 PROOF_INTRODUCTION: Final = """\

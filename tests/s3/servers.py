@@ -5,9 +5,10 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +34,26 @@ class S3Server:
     log: Path
     client: Any
     """botocore's, to look behind the back end's back; it blocks."""
+    order: Callable[[str], None] = field(repr=False)
+    """Of Swift: lets a user in, or no more."""
     spare_buckets: list[str] = field(default_factory=list[str])
+
+    @contextmanager
+    def user(self) -> Generator["S3Server", None, None]:
+        """The same service, and the same buckets, for one more user, who is let in until this is left."""
+        number = next(_numbers)
+        other = replace(
+            self, access_key_id=f"test:user-{number}", secret_access_key=f"secret-of-user-{number}"
+        )
+        self.order(f"{other.access_key_id} {other.secret_access_key}")
+        try:
+            yield other
+        finally:
+            other.shut_out()
+
+    def shut_out(self) -> None:
+        """Let this user in no more."""
+        self.order(self.access_key_id)
 
     @contextmanager
     def bucket(self) -> Generator[str, None, None]:
@@ -103,7 +123,7 @@ def running_swift() -> Generator[S3Server, None, None]:
     try:
         url = process.stdout.readline().decode().strip()
         assert url, f"Swift did not start:\n{log.read_text()[-4000:]}"
-        yield server_at(url, "test:tester", "testing", log)
+        yield server_at(url, "test:tester", "testing", log, order=partial(_order, process))
     finally:
         process.stdin.close()
         process.stdout.close()
@@ -111,7 +131,26 @@ def running_swift() -> Generator[S3Server, None, None]:
         log.unlink()
 
 
-def server_at(url: str, access_key_id: str, secret_access_key: str, log: Path) -> S3Server:
+def _order(process: subprocess.Popen[bytes], line: str) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{line}\n".encode())
+    process.stdin.flush()
+    assert process.stdout.readline() == b"done\n"
+
+
+def _no_orders(line: str) -> None:
+    raise NotImplementedError("the users of this service are those it was started with")
+
+
+def server_at(
+    url: str,
+    access_key_id: str,
+    secret_access_key: str,
+    log: Path,
+    *,
+    order: Callable[[str], None] = _no_orders,
+) -> S3Server:
     """A service that runs."""
     client: Any = Session().create_client(
         "s3",
@@ -120,7 +159,7 @@ def server_at(url: str, access_key_id: str, secret_access_key: str, log: Path) -
         aws_access_key_id=access_key_id,
         aws_secret_access_key=secret_access_key,
     )
-    return S3Server(url, access_key_id, secret_access_key, log, client)
+    return S3Server(url, access_key_id, secret_access_key, log, client, order)
 
 
 def free_port() -> int:

@@ -1,9 +1,11 @@
 """OpenStack Swift with its S3 API, all of its servers in one process: ``swift_server.py DIRECTORY``.
 
-Runs in Swift's own environment. The URL is the only line that it prints. When its standard input ends, as
-it does with its parent, it removes the directory and ends.
+Runs in Swift's own environment. It prints its URL. A line ``ACCESS-KEY SECRET-KEY`` on its standard input
+lets one more user in, to the same buckets; the access key alone lets that user in no more; each is answered
+by a line. When its standard input ends, as it does with its parent, it removes the directory and ends.
 """
 
+import gc
 import os
 import shutil
 import sys
@@ -17,6 +19,7 @@ eventlet.monkey_patch()
 wsgi: Any = import_module("eventlet.wsgi")
 ring: Any = import_module("swift.common.ring")
 paste: Any = import_module("swift.common.wsgi")
+tempauth: Any = import_module("swift.common.middleware.tempauth")
 utils: Any = import_module("swift.common.utils")
 
 BACKENDS: Final = ("account", "container", "object")
@@ -131,8 +134,10 @@ def serve(directory: Path) -> None:
     conf = directory / "proxy.conf"
     conf.write_text(PROXY_CONF.format(directory=directory, more="versioned_writes symlink proxy-server"))
     socket = eventlet.listen(("127.0.0.1", 0), backlog=512)
+    app = _load(conf)
+    eventlet.spawn(_take_orders, directory, _users())
     print(f"http://127.0.0.1:{socket.getsockname()[1]}", flush=True)
-    _answer(socket, conf)
+    _answer(socket, app)
 
 
 def _serve_backend(directory: Path, kind: str) -> None:
@@ -146,23 +151,40 @@ def _serve_backend(directory: Path, kind: str) -> None:
     builder.get_ring().save(str(directory / f"{kind}.ring.gz"))
     conf = directory / f"{kind}.conf"
     conf.write_text(BACKEND_CONF.format(directory=directory, kind=kind))
-    eventlet.spawn(_answer, socket, conf)
+    eventlet.spawn(_answer, socket, _load(conf))
 
 
-def _answer(socket: Any, conf: Path) -> None:
-    app = paste.loadapp(str(conf), global_conf={"log_name": conf.stem})
+def _load(conf: Path) -> Any:
+    return paste.loadapp(str(conf), global_conf={"log_name": conf.stem})
+
+
+def _answer(socket: Any, app: Any) -> None:
     wsgi.server(socket, app, log_output=False, max_size=1024, socket_timeout=120, debug=False)
 
 
-def _end_with_input(directory: Path) -> None:
-    eventlet.hubs.trampoline(sys.stdin.fileno(), read=True)
-    shutil.rmtree(directory, ignore_errors=True)
-    os._exit(0)
+def _users() -> dict[str, Any]:
+    """Whom the middleware lets in; from outside there is no way to it, since one wraps the other."""
+    users: dict[str, Any] = next(
+        each for each in gc.get_objects() if isinstance(each, tempauth.TempAuth)
+    ).users
+    return users
+
+
+def _take_orders(directory: Path, users: dict[str, Any]) -> None:
+    while True:
+        eventlet.hubs.trampoline(sys.stdin.fileno(), read=True)
+        match os.read(sys.stdin.fileno(), 4096).decode().split():
+            case [access_key, secret_key]:
+                users[access_key] = {**users["test:tester"], "key": secret_key}
+            case [access_key]:
+                users.pop(access_key, None)
+            case _:
+                shutil.rmtree(directory, ignore_errors=True)
+                os._exit(0)
+        print("done", flush=True)
 
 
 if __name__ == "__main__":
     # The configuration of the proxy names this module.
     sys.modules["tests_cache"] = sys.modules["__main__"]
-    root = Path(sys.argv[1])
-    eventlet.spawn(_end_with_input, root)
-    serve(root)
+    serve(Path(sys.argv[1]))

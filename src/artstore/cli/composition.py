@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -62,7 +63,7 @@ def make_app(role: RoleName, settings: Settings) -> web.Application:
         resources.append(Resource(AUDIT, _trail(role, settings)))
     for key, kind, section in plugin_sections(role, registry, settings):
         registry.provider(kind, section.type)
-        resources.append(Resource(key, _plugin(registry, kind, section)))
+        resources.append(Resource(key, _plugin(registry, kind, section, settings)))
     resources.append(Resource(CLIENT, _client(role, settings)))
     if role != "admin" and _trusts_admin(role, registry, settings):
         resources.append(Resource(None, follow_revocations))
@@ -108,7 +109,7 @@ def _trusts_admin(role: RoleName, registry: Registry, settings: Settings) -> boo
     return _with_own_issuer(role, registry, settings).options.get("issuer") == settings.issuer_url()
 
 
-def _plugin(registry: Registry, kind: Kind[T], section: PluginSection) -> Open:
+def _plugin(registry: Registry, kind: Kind[T], section: PluginSection, settings: Settings) -> Open:
     def opened(app: web.Application) -> AbstractAsyncContextManager[T]:
         return registry.open(
             kind,
@@ -116,6 +117,8 @@ def _plugin(registry: Registry, kind: Kind[T], section: PluginSection) -> Open:
             secrets=app[SECRETS],
             metrics=app[METRICS],
             client_ssl_context=app[TLS].client_ssl_context,
+            add_check=partial(app[HEALTH].add, required=False),
+            look_interval=settings.secrets_reload_interval,
         )
 
     return opened

@@ -20,6 +20,7 @@ from artstore.core.protection import (
     RateLimits,
     parse_address,
 )
+from artstore.core.secret_rotation import LOOK_INTERVAL
 from artstore.core.spec import ConfigurationError
 from artstore.core.tls.settings import TlsSettings
 from artstore.core.validation import describe
@@ -382,6 +383,12 @@ class Settings(Section):
         PluginSection(type="env"),
         PluginSection.model_validate({"type": "file", "directory": "secrets"}),
     )
+    secrets_reload_interval: Annotated[
+        float,
+        Field(
+            gt=0, le=3600, description="Seconds between two looks at the secrets that open plugins refer to."
+        ),
+    ] = LOOK_INTERVAL
     base_directory: Annotated[
         Path, Field(exclude=True, description="Relative paths start here: the directory of the file.")
     ] = Path()

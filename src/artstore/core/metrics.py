@@ -71,6 +71,12 @@ class Metrics:
             ["policy"],
             registry=self.registry,
         )
+        self.secret_rotations = Counter(
+            "artstore_secret_rotations_total",
+            "Times an open plugin took secrets that had changed, and looks at them that failed.",
+            ["plugin", "outcome"],
+            registry=self.registry,
+        )
         self.connections_active = Gauge(
             "artstore_http_connections_active", "Connections of clients.", registry=self.registry
         )

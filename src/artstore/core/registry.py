@@ -1,8 +1,8 @@
 """Finds the plugins that the configuration names, and opens the back ends they provide."""
 
 import ssl
-from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from artstore.core.config import PluginSection
 from artstore.core.logging import get_logger
 from artstore.core.metrics import Metrics
-from artstore.core.secrets import SecretsChain
+from artstore.core.secret_rotation import LOOK_INTERVAL, SecretFollower
+from artstore.core.secrets import SecretsChain, refers_to_secrets
 from artstore.core.spec import (
     PROJECT,
     SPEC_VERSION,
@@ -33,6 +34,8 @@ from artstore.core.validation import describe
 
 T = TypeVar("T")
 KindName = Literal["storage", "secrets", "auth", "metadata", "cache"]
+AddCheck = Callable[[str, Callable[[], Awaitable[str]]], None]
+"""Adds a check, by its name, to the readiness of a role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +100,34 @@ class Registry:
         secrets: SecretsChain,
         metrics: Metrics,
         client_ssl_context: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+        add_check: AddCheck | None = None,
+        look_interval: float = LOOK_INTERVAL,
     ) -> AsyncGenerator[T, None]:
-        """Resolve the section's secrets, validate it, and hold its back end open.
+        """Resolve the section's secrets, validate it, and hold its back end open; then follow the secrets.
 
         Without a ``client_ssl_context``, what it connects to is trusted by the system's authorities.
+        ``add_check`` is told how to see whether the secrets of the moment are in use.
 
         Call :meth:`provider` beforehand, outside the event loop: it imports the plugin.
         """
         provider = self.provider(kind, section.type)
-        config = self.config(kind, await secrets.resolve_section(section))
-        name = f"{kind.name}_{section.type}"
+
+        async def resolve() -> PluginConfig:
+            return self.config(kind, await secrets.resolve_section(section))
+
+        config, name = await resolve(), f"{kind.name}_{section.type}"
+        follower = SecretFollower(resolve, config, plugin=name, rotations=metrics.secret_rotations)
         context = PluginContext(
             logger=get_logger(name),
             metrics=metrics.for_plugin(name),
             client_ssl_context=client_ssl_context,
+            follow_secrets=follower.hand_to,
         )
-        async with provider.open(config, context) as backend:
+        refers = refers_to_secrets(section.options)
+        if refers and add_check is not None:
+            add_check(f"{kind.name}_secrets", follower.check)
+        following = follower.following(interval=look_interval) if refers else nullcontext()
+        async with provider.open(config, context) as backend, following:
             yield backend
 
     def _load(self, name: str) -> None:

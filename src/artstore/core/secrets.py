@@ -2,7 +2,7 @@
 
 import secrets as randomness
 from collections.abc import Sequence
-from typing import Any, TypeGuard, cast
+from typing import Any, Final, TypeGuard
 
 from artstore.core.config import PluginSection
 from artstore.core.spec import (
@@ -14,6 +14,9 @@ from artstore.core.spec import (
     SecretWriter,
     UnsupportedError,
 )
+
+REFERENCE: Final = {"secret"}
+"""The only key of a table that stands for a secret."""
 
 
 class SecretsChain:
@@ -89,14 +92,24 @@ class SecretsChain:
         return PluginSection.model_validate({"type": section.type, **await self._resolve(section.options)})
 
     async def _resolve(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            table = cast("dict[str, Any]", value)
-            if table.keys() == {"secret"}:
-                return (await self.require(table["secret"])).text()
-            return {key: await self._resolve(item) for key, item in table.items()}
+        if _is_table(value):
+            if value.keys() == REFERENCE:
+                return (await self.require(value["secret"])).text()
+            return {key: await self._resolve(item) for key, item in value.items()}
         if _is_list(value):
             return [await self._resolve(item) for item in value]
         return value
+
+
+def refers_to_secrets(value: object) -> bool:
+    """Whether there is a ``{secret = "name"}`` anywhere in ``value``."""
+    if _is_table(value):
+        return value.keys() == REFERENCE or any(map(refers_to_secrets, value.values()))
+    return _is_list(value) and any(map(refers_to_secrets, value))
+
+
+def _is_table(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
 
 
 def _is_list(value: object) -> TypeGuard[list[Any]]:

@@ -2,7 +2,7 @@
 
 import ssl
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -81,12 +81,18 @@ class PluginContext:
         client_ssl_context: The context for its own connections over TLS, by the ``[tls]`` section: what to
             trust, the certificate to show, versions and suites. It follows files that change, so ask once.
             Providers of secrets come before that section and get what the system trusts.
+        follow_secrets: For a plugin that can change secrets while it is open: give it a function that takes
+            its whole configuration, in which only what refers to secrets differs. It is awaited when one
+            has changed. It tries the new ones and goes over to them, without a failure of what is under
+            way; or it raises ``ConfigurationError``, or an ``ArtStoreError``, and goes on with the old
+            ones: then it is awaited again a little later. Who gives none is opened anew by a restart.
 
     """
 
     logger: Logger
     metrics: PluginMetrics
     client_ssl_context: Callable[[], ssl.SSLContext]
+    follow_secrets: Callable[[Callable[[Any], Awaitable[None]]], None]
 
 
 C = TypeVar("C", bound=PluginConfig)

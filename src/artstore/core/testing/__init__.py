@@ -8,6 +8,7 @@ pytest.register_assert_rewrite(
     "artstore.core.testing.cache",
     "artstore.core.testing.database",
     "artstore.core.testing.search_index",
+    "artstore.core.testing.secret_rotation",
     "artstore.core.testing.secrets",
     "artstore.core.testing.storage",
 )
@@ -21,6 +22,7 @@ from artstore.core.testing.fakes import MemoryStorage
 from artstore.core.testing.faulty_storage import Fault, FaultyStorage, down, no_fault
 from artstore.core.testing.issuer import IssuerServer, TokenMint, issuer_server
 from artstore.core.testing.search_index import SearchIndexContract
+from artstore.core.testing.secret_rotation import SecretRotation, SecretRotationContract
 from artstore.core.testing.secrets import PutSecret, SecretsContract, SecretWriterContract
 from artstore.core.testing.storage import (
     AtomicBatchContract,
@@ -53,6 +55,8 @@ __all__ = [
     "PutSecret",
     "PutStrangers",
     "SearchIndexContract",
+    "SecretRotation",
+    "SecretRotationContract",
     "SecretWriterContract",
     "SecretsContract",
     "StorageBudgetContract",

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Coroutine, Mapping
+from copy import copy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -42,6 +43,12 @@ class Bucket:
         # The SDK has no limit of its own for a peer that stops reading what it is sent.
         once = config.connect_timeout + 2 * config.read_timeout + LONGEST_PAUSE
         self.deadline = config.attempts * once
+
+    def through(self, client: "S3Client") -> "Bucket":
+        """The same bucket, asked through another client."""
+        other = copy(self)
+        other.client = client
+        return other
 
     async def call(self, request: Coroutine[Any, Any, T], *, key: str | None = None) -> T:
         """What the service answers.

@@ -2,30 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import cache
-from typing import TYPE_CHECKING
-
-import aioboto3
-from aiobotocore.session import AioSession
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, NoCredentialsError
-from botocore.loaders import Loader, create_loader
-from pydantic import SecretStr
+from contextlib import asynccontextmanager
 
 from artstore.core.spec import PluginContext
 from artstore.plugins.storage_s3.backend import S3Storage
 from artstore.plugins.storage_s3.bucket import Bucket
 from artstore.plugins.storage_s3.config import S3Config
+from artstore.plugins.storage_s3.connecting import new_session, open_client
+from artstore.plugins.storage_s3.keys import Keys
 from artstore.plugins.storage_s3.leftovers import Collector
 from artstore.plugins.storage_s3.names import Names
 from artstore.plugins.storage_s3.parts import Check
 from artstore.plugins.storage_s3.probing import Probe
 from artstore.plugins.storage_s3.refusals import Refusals
 from artstore.plugins.storage_s3.uploading import Uploads
-
-if TYPE_CHECKING:
-    from types_aiobotocore_s3 import S3Client
 
 
 @asynccontextmanager
@@ -35,10 +25,11 @@ async def open_storage(config: S3Config, context: PluginContext) -> AsyncGenerat
     Raises:
         ConfigurationError: the service cannot be used as configured.
     """
-    session = await asyncio.to_thread(_session, config)
-    async with _client(session, config) as client:
+    session = await asyncio.to_thread(new_session, config)
+    async with open_client(session, config) as client:
         bucket, names = Bucket(client, config, context), Names(config.prefix)
         probe = Probe(bucket, names, Refusals(config), context.logger)
+        context.follow_secrets(Keys(session, config, probe).take)
         await probe.require_bucket()
         check: Check = await probe.find_check() if config.probe else "sha256"
         uploads = Uploads(
@@ -58,60 +49,3 @@ async def open_storage(config: S3Config, context: PluginContext) -> AsyncGenerat
         finally:
             collecting.cancel()
             await asyncio.gather(collecting, return_exceptions=True)
-
-
-def _session(config: S3Config) -> aioboto3.Session:
-    """A session that has read all that the SDK reads from disk. Blocks."""
-    core = AioSession()
-    core.register_component("data_loader", _loader())
-    session = aioboto3.Session(
-        botocore_session=core,
-        aws_access_key_id=config.access_key_id,
-        aws_secret_access_key=_revealed(config.secret_access_key),
-        aws_session_token=_revealed(config.session_token),
-        region_name=config.region,
-    )
-
-    async def make_client() -> None:
-        async with _client(session, config):
-            if await core.get_credentials() is None:
-                raise NoCredentialsError
-
-    try:
-        asyncio.run(make_client())
-    except (ValueError, OSError, BotoCoreError) as error:
-        raise Refusals(config).explained(error, "a client") from error
-    return session
-
-
-@cache
-def _loader() -> Loader:
-    """The SDK's descriptions of services, read once in a process."""
-    return create_loader()
-
-
-def _client(session: aioboto3.Session, config: S3Config) -> AbstractAsyncContextManager["S3Client"]:
-    path_style = config.endpoint_url is not None if config.path_style is None else config.path_style
-    return session.client(
-        "s3",
-        endpoint_url=config.endpoint_url,
-        verify=None if config.ca_bundle is None else str(config.ca_bundle),
-        config=Config(
-            signature_version="s3v4",
-            # Jittered, exponential; on throttling, time-outs, server errors and broken connections.
-            retries={"mode": "standard", "total_max_attempts": config.attempts},
-            connect_timeout=config.connect_timeout,
-            read_timeout=config.read_timeout,
-            max_pool_connections=config.max_connections,
-            # We send digests of our own, which are signed: no second pass over the bytes in the event loop.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"addressing_style": "path" if path_style else "virtual", "payload_signing_enabled": False},
-            # Our calls are checked by types; and a body need not be a file.
-            parameter_validation=False,
-        ),
-    )
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()

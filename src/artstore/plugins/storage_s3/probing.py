@@ -4,7 +4,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
@@ -15,6 +15,9 @@ from artstore.plugins.storage_s3.errors import SDK_ERRORS, error_code, status
 from artstore.plugins.storage_s3.names import PROBE, Names
 from artstore.plugins.storage_s3.parts import Check
 from artstore.plugins.storage_s3.refusals import Refusals
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
 
 T = TypeVar("T")
 
@@ -42,6 +45,20 @@ class Probe:
         client, name = self._bucket.client, self._bucket.name
         listing = client.list_objects_v2(Bucket=name, Prefix=self._names.prefix, MaxKeys=1)
         await self._require(listing, "s3:ListBucket")
+
+    async def require_access(self) -> None:
+        """See that objects can be listed, stored, read and deleted.
+
+        Raises:
+            ConfigurationError: as :meth:`require_bucket`.
+        """
+        await self.require_bucket()
+        async with self._probe_object():
+            await self._require_ranges()
+
+    def through(self, client: "S3Client") -> "Probe":
+        """The same, asked through another client."""
+        return Probe(self._bucket.through(client), self._names, self._refusals, self._logger)
 
     async def find_check(self) -> Check:
         """How uploads can be checked.
