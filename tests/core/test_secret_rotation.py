@@ -87,7 +87,7 @@ async def test_a_secret_that_is_replaced_is_handed_over(tmp_path: Path) -> None:
 
         assert rotation.plugin.password == "good-second"
         assert await rotation.follower.check() == "as in the secrets chain"
-        assert [line["event"] for line in logs] == ["secrets_rotated"]
+        assert [line["event"] for line in logs] == ["plugin_secrets_rotated"]
 
 
 async def test_a_secret_that_is_refused_is_told_once_and_tried_again(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ async def test_a_secret_that_is_refused_is_told_once_and_tried_again(tmp_path: P
 
         assert rotation.plugin.password == "good-first"
         assert [(line["event"], line["reason"]) for line in logs] == [
-            ("secrets_not_rotated", "the server refuses the password")
+            ("plugin_secrets_not_rotated", "the server refuses the password")
         ]
         with pytest.raises(UnavailableError, match="works with the secrets it had before: the server"):
             await rotation.follower.check()

@@ -134,7 +134,7 @@ def rotations(cluster: Cluster, outcome: str) -> int:
 
 
 def readiness(cluster: Cluster) -> tuple[str, str]:
-    check = request("GET", cluster.url("element", "/health/ready")).json()["checks"]["storage_secrets"]
+    check = request("GET", cluster.url("element", "/health/ready")).json()["checks"]["storage-secrets"]
     return check["status"], check["detail"]
 
 
@@ -180,6 +180,6 @@ def test_keys_are_replaced_in_a_volume_and_in_files_while_uploads_run(
         assert with_wrong_keys[1].endswith("change access_key_id and secret_access_key, or region")
         assert readiness(cluster) == ("ok", "as in the secrets chain")
         log = cluster.log.read_text()
-        assert log.count("secrets_not_rotated") == 1
-        assert log.count("secrets_rotated") == 2
+        assert log.count("plugin_secrets_not_rotated") == 1
+        assert log.count("plugin_secrets_rotated") == 2
         assert WRONG not in log

@@ -125,7 +125,7 @@ class Registry:
         )
         refers = refers_to_secrets(section.options)
         if refers and add_check is not None:
-            add_check(f"{kind.name}_secrets", follower.check)
+            add_check(f"{kind.name}-secrets", follower.check)
         following = follower.following(interval=look_interval) if refers else nullcontext()
         async with provider.open(config, context) as backend, following:
             yield backend

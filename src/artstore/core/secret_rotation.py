@@ -88,12 +88,14 @@ class SecretFollower:
         await self._take(config)
         self._config = config
         self._rotations.labels(self._plugin, "success").inc()
-        _log.info("secrets_rotated", plugin=self._plugin)
+        _log.info("plugin_secrets_rotated", plugin=self._plugin)
 
     def _keep_old(self, reason: str) -> None:
         """Told once, at the second look: secrets that go together are replaced one after the other."""
         self._rotations.labels(self._plugin, "failure").inc()
         if reason == self._failure and reason != self._told:
-            _log.error("secrets_not_rotated", plugin=self._plugin, reason=reason, kept="those it had before")
+            _log.error(
+                "plugin_secrets_not_rotated", plugin=self._plugin, reason=reason, kept="those it had before"
+            )
             self._told = reason
         self._failure = reason

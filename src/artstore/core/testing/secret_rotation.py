@@ -66,21 +66,22 @@ class SecretRotationContract:
 
     async def test_nothing_fails_while_secrets_are_changed(self, rotation: SecretRotation) -> None:
         async with _opened(rotation) as (backend, take):
-            is_over = asyncio.Event()
+            used = asyncio.Semaphore(0)
 
-            async def use_on_and_on() -> int:
-                used = 0
-                while not is_over.is_set():
+            async def use_on_and_on() -> None:
+                while True:
                     await rotation.use(backend)
-                    used += 1
-                return used
+                    used.release()
+                    await asyncio.sleep(0)
 
-            working = [asyncio.create_task(use_on_and_on()) for _ in range(4)]
-            for config in (rotation.second, rotation.first, rotation.second):
-                await take(config)
-            is_over.set()
-
-            assert min(await asyncio.gather(*working)) > 0
+            async with asyncio.TaskGroup() as working:
+                tasks = [working.create_task(use_on_and_on()) for _ in range(4)]
+                for config in (rotation.second, rotation.first, rotation.second):
+                    await take(config)
+                    for _ in tasks:
+                        await used.acquire()
+                for task in tasks:
+                    task.cancel()
 
 
 @asynccontextmanager
