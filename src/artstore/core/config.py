@@ -194,7 +194,7 @@ class AdminSettings(RoleSettings):
         Field(
             ge=1,
             description="Requests per minute that tokens permit at each role, except those of ArtStore "
-            "itself. Default: no limit.",
+            "itself and of accounts with a `rate_limit` of their own. Default: no limit.",
         ),
     ] = None
     signing_keys: SigningKeySettings = SigningKeySettings()

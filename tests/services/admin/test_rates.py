@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from aiohttp import encode_basic_auth
 
 from artstore.core.client.tokens import ClientCredentials
 from tests.services.admin.conftest import StartAdmin
-from tests.services.admin.harness import TOKEN, AdminClient, claims_of
+from tests.services.admin.harness import FILES, TOKEN, AdminClient, claims_of
+from tests.services.admin.people import PASSWORD, REFRESH, admin_with_people, login_from, try_login
+from tests.services.admin.people import WRONG as WRONG_PASSWORD
 from tests.services.roles import Roles
 from tests.services.storage_element.harness import Answer
 
@@ -168,3 +171,48 @@ async def test_artstore_itself_is_not_limited(roles: Roles) -> None:
     await roles.start("admin", admin={"rate_limit": 2})
 
     assert "rate_limit" not in claims_of(await roles.token("ingester"))
+
+
+async def test_the_limit_of_an_account_holds_be_it_more_or_less_than_that_of_the_cluster(
+    start: StartAdmin,
+) -> None:
+    async with start(admin_options={"rate_limit": 2}) as admin:
+        permitted: list[int] = []
+        for own in ({"rate_limit": 1}, {"rate_limit": 4}, {}):
+            account = await admin.create_account(f"account-{len(permitted)}", **own)
+            token = await admin.token(ClientCredentials(account["client_id"], account["client_secret"]))
+            answers = [await admin.request("GET", FILES, token=token) for _ in range(5)]
+            permitted.append(sum(answer.status == 200 for answer in answers))
+
+    assert permitted == [1, 4, 2]
+
+
+async def test_an_address_gets_only_so_many_answers_to_logins(people_before: Path, tmp_path: Path) -> None:
+    async with admin_with_people(people_before, tmp_path, server=limits(credentials=3)) as admin:
+        near, far = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "192.0.2.2"}
+        passwords = (WRONG_PASSWORD, PASSWORD, WRONG_PASSWORD, PASSWORD)
+        answers = [await try_login(admin, "anna", each, headers=near) for each in passwords]
+        refreshed = await admin.send("POST", REFRESH, json={"refresh_token": "x"}, headers=near)
+        elsewhere = await try_login(admin, "anna", headers=far)
+
+        assert [answer.status for answer in answers] == [401, 200, 401, 429]
+        assert (answers[-1].problem, refreshed.status) == ("too-many-requests", 429)
+        assert answers[-1].headers["RateLimit-Policy"] == '"address";q=3;w=60'
+        assert answers[-1].headers["RateLimit"] == f'"address";r=0;t={answers[-1].headers["Retry-After"]}'
+        assert elsewhere.status == 200
+        assert await admin.metric("artstore_rate_limit_rejections_total", policy="address") == 2
+
+
+async def test_who_logs_in_chooses_no_address_but_through_a_listed_proxy(
+    people_before: Path, tmp_path: Path
+) -> None:
+    server = {"trusted_proxies": ["127.0.0.9"], "rate_limits": {"credentials": 1}}
+    async with admin_with_people(people_before, tmp_path, server=server) as admin:
+        claimed = [
+            await try_login(admin, "anna", headers={"X-Forwarded-For": f"192.0.2.{number}"})
+            for number in (1, 2)
+        ]
+        neighbour = await login_from(admin, "127.0.0.3", "anna", PASSWORD)
+
+    assert [answer.status for answer in claimed] == [200, 429]
+    assert neighbour.status == 200

@@ -75,10 +75,17 @@ class SessionsStore:
 
     async def end_by_access_token(self, token_id: str, *, at: datetime) -> bool:
         """End the session in which an access token was issued; whether there was one."""
+        return await self._end_of(
+            "SELECT * FROM refresh_tokens WHERE access_token_id = :id", {"id": token_id}, at=at
+        )
+
+    async def end_by_refresh_token(self, token: str, *, at: datetime) -> bool:
+        """End the session of a refresh token, be it the last one or not; whether there was one."""
+        return await self._end_of(_FIND, {"hash": hash_of(token)}, at=at)
+
+    async def _end_of(self, find: str, parameters: Parameters, *, at: datetime) -> bool:
         async with self._database.transaction() as transaction:
-            row = await transaction.fetch_one(
-                "SELECT * FROM refresh_tokens WHERE access_token_id = :id", {"id": token_id}
-            )
+            row = await transaction.fetch_one(find, parameters)
             if row is None:
                 return False
             session_id = RefreshToken.from_row(row).session_id

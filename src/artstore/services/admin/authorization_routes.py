@@ -15,7 +15,13 @@ from artstore.core.spec import (
     RequestTimeoutError,
     UnavailableError,
 )
-from artstore.services.admin.client_requests import FORM, TokenRefusedError, proof_of, read_parameters
+from artstore.services.admin.client_requests import (
+    FORM,
+    TokenRefusedError,
+    is_public_client,
+    proof_of,
+    read_parameters,
+)
 from artstore.services.admin.keys import ADMIN
 from artstore.services.admin.metadata import (
     INTROSPECTION_PATH,
@@ -65,14 +71,17 @@ async def issue_token(request: web.Request) -> web.Response:
 
 
 async def revoke_token(request: web.Request) -> web.Response:
-    """Revoke an access token (RFC 7009). Every role refuses it within moments.
+    """Revoke a token (RFC 7009). Every role refuses it within moments.
 
-    The client that it was issued to asks, authenticated as for a token. A token that does not hold, or
-    never did, is answered like one that was revoked.
+    The client that it was issued to asks, authenticated as for a token. A person's token, access or refresh,
+    is sent without credentials, and ends the whole session. A token that does not hold, or never did, is
+    answered like one that was revoked.
     """
     admin = request.app[ADMIN]
     try:
         query = await read_parameters(request, TokenQuery)
+        if is_public_client(request, query) and await admin.token_status.end_session(query):
+            return web.Response(headers=NO_STORE)
         proof = proof_of(request, query)
         async with admin.guesses.guarded(request, proof.client_id):
             await admin.token_status.revoke(proof, query.token)
@@ -82,7 +91,7 @@ async def revoke_token(request: web.Request) -> web.Response:
 
 
 async def introspect_token(request: web.Request) -> web.Response:
-    """Whether an access token holds, and what it permits (RFC 7662).
+    """Whether a token holds, and what it permits (RFC 7662).
 
     Clients may ask about their own tokens, and about any with the scope `accounts:read`; of others they
     learn that they are not active.

@@ -79,6 +79,12 @@ async def read_parameters(request: web.Request, model: type[P]) -> P:
     return _parse(request.content_type, await _read_body(request), model)
 
 
+def is_public_client(request: web.Request, parameters: ClientParameters) -> bool:
+    """Whether the client proves nothing: one that can keep no secret (RFC 6749 section 2.1)."""
+    proofs = (parameters.client_secret, parameters.client_assertion, parameters.client_assertion_type)
+    return "Authorization" not in request.headers and not any(proofs)
+
+
 def proof_of(request: web.Request, parameters: ClientParameters) -> ClientProof:
     """With what the client proves itself: exactly one method (RFC 6749 section 2.3), or two could name two.
 

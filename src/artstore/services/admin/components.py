@@ -21,6 +21,7 @@ from artstore.core.stores.files import FilesStore
 from artstore.core.stores.finalizations import FinalizationsStore
 from artstore.core.stores.keys import KeysStore
 from artstore.core.stores.revocations import RevocationsStore
+from artstore.core.stores.sessions import SessionsStore
 from artstore.services.admin.account_census import AccountCensus
 from artstore.services.admin.account_models import AccountEnvironment
 from artstore.services.admin.account_usage import UsageRecorder
@@ -132,9 +133,11 @@ async def make_components(
     clients = ClientAuthenticator(accounts, client_secrets, assertions, usage, stand_in=operator.client_id)
     revocations = Revocations(RevocationsStore(database), revoked)
     await revocations.look()
+    sessions = SessionsStore(database)
     people = await make_people_components(
         settings,
         database=database,
+        sessions=sessions,
         chain=secrets,
         client_secrets=client_secrets,
         issuer=issuer,
@@ -158,7 +161,10 @@ async def make_components(
         tokens=TokenEndpoint(accounts, clients, issuer, usage, resources=Resources(settings, elements)),
         guesses=GuessLimit(cache, rates, quota=settings.server.rate_limits.failures),
         token_status=TokenStatus(
-            clients, TokenReader(signing_keys, issuer=settings.issuer_url()), revocations
+            clients,
+            TokenReader(signing_keys, sessions, issuer=settings.issuer_url()),
+            revocations,
+            sessions,
         ),
         revocations=revocations,
         people=people,

@@ -58,7 +58,7 @@ def server_metadata(settings: Settings) -> ServerMetadata:
         grant_types_supported=[GRANT_TYPE],
         token_endpoint_auth_methods_supported=list(AUTH_METHODS),
         token_endpoint_auth_signing_alg_values_supported=list(SUPPORTED),
-        revocation_endpoint_auth_methods_supported=list(AUTH_METHODS),
+        revocation_endpoint_auth_methods_supported=[*AUTH_METHODS, "none"],  # people are public clients
         revocation_endpoint_auth_signing_alg_values_supported=list(SUPPORTED),
         tls_client_certificate_bound_access_tokens=settings.tls.enabled,
         introspection_endpoint_auth_methods_supported=list(AUTH_METHODS),

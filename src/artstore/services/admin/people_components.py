@@ -34,6 +34,7 @@ async def make_people_components(
     settings: Settings,
     *,
     database: Database,
+    sessions: SessionsStore,
     chain: SecretsChain,
     client_secrets: ClientSecrets,
     issuer: TokenIssuer,
@@ -62,7 +63,7 @@ async def make_people_components(
     )
     logins = Logins(
         store,
-        SessionsStore(database),
+        sessions,
         failures,
         hashes=hashes,
         policy=policy,

@@ -1,12 +1,15 @@
-"""Reads access tokens that admin itself has issued, for whatever resource."""
+"""Reads tokens that admin itself has issued: access tokens, and refresh tokens of people."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 import jwt
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.types import StringConstraints
 
+from artstore.core.stores.sessions import SessionsStore
 from artstore.services.admin.key_material import ALGORITHM
+from artstore.services.admin.person_tokens import CLIENT_ID_PREFIX
 from artstore.services.admin.signing_keys import SigningKeys
 
 LEEWAY: Final = 5
@@ -16,7 +19,7 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 
 
 class ReadToken(BaseModel):
-    """The claims of an access token of ours that has not expired."""
+    """The claims of a token of ours."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -25,24 +28,42 @@ class ReadToken(BaseModel):
     sub: str
     client_id: Text
     name: str
-    scope: str
+    scope: str | None = None
     jti: Text
     iat: int
     nbf: int
     exp: int
-    token_use: Literal["access"]
+    token_use: Literal["access", "refresh"]
     cnf: dict[str, str] | None = None
+
+    @property
+    def is_of_person(self) -> bool:
+        """Whether it was given to somebody who logged in."""
+        return self.client_id.startswith(CLIENT_ID_PREFIX)
 
 
 class TokenReader:
-    """Verifies with the keys of this process: what was signed here is known here at once."""
+    """Knows access tokens by the keys of this process, refresh tokens by what is kept of them."""
 
-    def __init__(self, keys: SigningKeys, *, issuer: str) -> None:
+    def __init__(self, keys: SigningKeys, sessions: SessionsStore, *, issuer: str) -> None:
         self._keys = keys
+        self._sessions = sessions
         self._issuer = issuer
 
-    def read(self, token: str) -> ReadToken | None:
-        """What the token says; ``None`` where it is none of ours, or does not hold any more."""
+    async def read(self, token: str, *, even_used: bool = False) -> ReadToken | None:
+        """What the token says; ``None`` where it is none of ours, or does not hold any more.
+
+        ``even_used``: also a refresh token that was used up, in whose session others followed.
+        """
+        if (said := self._read_access_token(token)) is not None:
+            return said
+        found = await self._sessions.find(token)
+        if found is None or (found.is_used and not even_used) or found.expires_at <= datetime.now(UTC):
+            return None
+        # That it was kept when it was issued proves it, whatever has become of the key that signed it.
+        return ReadToken.model_validate(jwt.decode(token, options={"verify_signature": False}))
+
+    def _read_access_token(self, token: str) -> ReadToken | None:
         try:
             kid = jwt.get_unverified_header(token).get("kid")
             key = next(key for key in self._keys.loaded if key.kid == kid)
@@ -54,6 +75,7 @@ class TokenReader:
                 leeway=LEEWAY,
                 options={"verify_aud": False, "require": ["iss", "exp", "iat", "nbf"]},
             )
-            return ReadToken.model_validate(claims)
+            said = ReadToken.model_validate(claims)
         except (jwt.PyJWTError, StopIteration, ValidationError, UnicodeError):
             return None
+        return said if said.token_use == "access" else None  # noqa: S105 - no secret
