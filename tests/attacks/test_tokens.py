@@ -12,16 +12,24 @@ from typing import Any, Final
 import jwt
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from artstore.core.testing.issuer import joined, jwk
+from artstore.core.testing.issuer import joined, jwk, rsa_key
+from artstore.services.admin.client_requests import ASSERTION_TYPE
 from tests.attacks.forging import Attacker, trap
 from tests.cluster import Answer, request
+from tests.services.admin.test_client_assertions import PrivateKey, public_jwk
 
 TOKEN: Final = "/api/v1/auth/token"
+KEYS: Final[dict[str, tuple[PrivateKey, PrivateKey]]] = {
+    "ES256": (ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())),
+    "RS256": (rsa_key("client"), rsa_key("attacker")),
+}
+"""Of a client, and of somebody who has another."""
 
 
 def test_what_the_attacks_start_from_is_let_in(attacker: Attacker) -> None:
@@ -370,7 +378,32 @@ def test_clients_are_not_told_apart_by_how_long_an_answer_takes(attacker: Attack
     wrong = {"client_id": known["client_id"], "client_secret": "ars_" + "x" * 43}
     unknown = {"client_id": "sa_dev_timed_00000000", "client_secret": "ars_" + "x" * 43}
 
-    shares = [share_of_longer(attacker, wrong, unknown, pairs=200) for _ in range(5)]
+    assert_not_told_apart_by_time(attacker, wrong, unknown)
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_clients_with_keys_are_not_told_apart_by_how_long_an_answer_takes(
+    attacker: Attacker, algorithm: str
+) -> None:
+    """As those with secrets. It was 0.9 when signatures were verified only where the client exists."""
+    key, forging = KEYS[algorithm]
+    known = str(new_account(attacker, "keyed", jwks={"keys": [public_jwk(key)]})["client_id"])
+    unknown = known[:-8] + "00000000"
+    one, other = (
+        jwt.encode({"iss": each, "sub": each}, forging, algorithm, headers={"kid": "k1"})
+        for each in (known, unknown)
+    )
+
+    assert_not_told_apart_by_time(attacker, by_assertion(one), by_assertion(other))
+
+
+def by_assertion(assertion: str) -> dict[str, str]:
+    """The body in which a client proves itself so."""
+    return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
+
+
+def assert_not_told_apart_by_time(attacker: Attacker, one: dict[str, str], other: dict[str, str]) -> None:
+    shares = [share_of_longer(attacker, one, other, pairs=200) for _ in range(5)]
 
     assert abs(statistics.median(shares) - 0.5) < 0.1, shares
 
@@ -378,18 +411,19 @@ def test_clients_are_not_told_apart_by_how_long_an_answer_takes(attacker: Attack
 def share_of_longer(attacker: Attacker, one: dict[str, str], other: dict[str, str], *, pairs: int) -> float:
     """Of all answers to ``one`` and ``other``, how often the former takes longer (Mann-Whitney)."""
     connection = http.client.HTTPConnection("127.0.0.1", attacker.cluster.base_port)
-    times: dict[str, list[float]] = {one["client_id"]: [], other["client_id"]: []}
+    bodies = [json.dumps({"grant_type": "client_credentials", **each}) for each in (one, other)]
+    times: list[list[float]] = [[], []]
     for number in range(pairs + 10):
-        for client in (one, other) if number % 2 else (other, one):
+        for which in (0, 1) if number % 2 else (1, 0):
             started = time.perf_counter()
-            connection.request("POST", TOKEN, json.dumps(client), {"Content-Type": "application/json"})
+            connection.request("POST", TOKEN, bodies[which], {"Content-Type": "application/json"})
             response = connection.getresponse()
             response.read()
             took = time.perf_counter() - started
             assert response.status == 401
             if number >= 10:
-                times[client["client_id"]].append(took)
+                times[which].append(took)
     connection.close()
-    ones, others = times.values()
+    ones, others = times
     longer = sum((a > b) + (a == b) / 2 for a in ones for b in others)
     return longer / (len(ones) * len(others))

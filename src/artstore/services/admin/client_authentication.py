@@ -68,9 +68,8 @@ class ClientAuthenticator:
     async def _refusal(self, account: ServiceAccount, proof: ClientProof) -> str | None:
         if proof.assertion is None:
             return _refusal(account, self._secrets.digest(proof.client_secret), datetime.now(UTC))
-        if account.status != "active":
-            return account.status
-        return await self._assertions.refusal(account, proof.assertion)
+        refusal = await self._assertions.refusal(account, proof.assertion)
+        return refusal or (None if account.status == "active" else account.status)
 
 
 def _refused() -> TokenRefusedError:

@@ -1,9 +1,14 @@
 """Public keys with which clients prove themselves without a secret (RFC 7523)."""
 
+import json
+import secrets
 from typing import Annotated, Any, Final, Self
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 ALGORITHMS: Final[dict[str, tuple[str, ...]]] = {
@@ -45,9 +50,11 @@ class ClientKeySet(BaseModel):
             raise ValueError("two keys have the same kid")
         return self
 
-    def find(self, kid: object) -> Jwk | None:
-        """The key of this name."""
-        return next((key for key in self.keys if key["kid"] == kid), None)
+
+def find_key(jwks: str, *, kid: object, algorithm: object) -> Jwk | None:
+    """Of a set that was valid when it was kept, the key of this name, if it is for this algorithm."""
+    keys: list[Jwk] = json.loads(jwks)["keys"]
+    return next((key for key in keys if key["kid"] == kid and algorithm in ALGORITHMS[str(key["kty"])]), None)
 
 
 def verification(key: Jwk) -> tuple[Any, tuple[str, ...]]:
@@ -76,3 +83,21 @@ def _fault(key: Jwk) -> str | None:
     if isinstance(public, RSAPublicKey) and not SMALLEST_RSA <= public.key_size <= LARGEST_RSA:
         return f"has not {SMALLEST_RSA} to {LARGEST_RSA} bits"
     return None
+
+
+def _nobodys_keys() -> list[Jwk]:
+    """One of each type. For RSA a number will do: nobody has to sign with it."""
+    modulus = secrets.randbits(SMALLEST_RSA) | 1 << (SMALLEST_RSA - 1) | 1
+    return [
+        RSAAlgorithm.to_jwk(RSAPublicNumbers(65537, modulus).public_key(), as_dict=True),
+        ECAlgorithm.to_jwk(generate_private_key(SECP256R1()).public_key(), as_dict=True),
+        OKPAlgorithm.to_jwk(Ed25519PrivateKey.generate().public_key(), as_dict=True),
+    ]
+
+
+_NOBODYS: Final = _nobodys_keys()
+NOBODYS_KEYS: Final = {name: key for key in _NOBODYS for name in ALGORITHMS[str(key["kty"])]}
+"""By algorithm: what is verified with, in vain and for as long, where a client has no key of its own."""
+
+NOBODYS_JWKS: Final = json.dumps({"keys": [{**key, "kid": secrets.token_hex()} for key in _NOBODYS]})
+"""What is looked through in place of the keys of a client that has none."""
