@@ -13,9 +13,8 @@ from artstore.core.config import Settings
 from artstore.core.production import unsafe_settings
 from artstore.core.registry import Registry
 from artstore.core.spec import ConfigurationError
-from artstore.core.tls.settings import ROLE_PLACEHOLDER
+from artstore.core.tls.settings import ROLE_PLACEHOLDER, is_pem
 
-PEM: Final = "-----BEGIN"
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
@@ -68,7 +67,7 @@ def _open_keys(settings: Settings) -> Iterator[str]:
         key = getattr(settings.tls, name)
         if not isinstance(key, SecretStr):
             continue
-        if PEM in key.get_secret_value():
+        if is_pem(key.get_secret_value()):
             yield f"tls.{name} is written in the configuration: put it into a file or a secret"
             continue
         for path in dict.fromkeys(

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import AuthorityInformationAccessOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
 DAY: Final = timedelta(days=1)
 
@@ -30,10 +30,12 @@ def write_certificate(
     valid_until: timedelta = DAY,
     hosts: Sequence[str] = (),
     responder: str = "",
+    damaged_names: bool = False,
 ) -> None:
     """``<name>.crt`` and ``<name>.key`` of the authority in ``directory``, with a term relative to now.
 
-    ``responder`` is the URL at which OCSP tells whether it was revoked.
+    ``responder`` is the URL at which OCSP tells whether it was revoked. ``damaged_names`` cannot be read,
+    though everything around them can.
     """
     authority = x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes())
     signer = load_pem_private_key((directory / "ca.key").read_bytes(), password=None)
@@ -41,7 +43,11 @@ def write_certificate(
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in (name, *hosts)])
+    names = (
+        x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x05\x00")
+        if damaged_names
+        else x509.SubjectAlternativeName([x509.DNSName(host) for host in (name, *hosts)])
+    )
     responders = x509.AuthorityInformationAccess(
         [
             x509.AccessDescription(
@@ -68,6 +74,22 @@ def write_certificate(
     (directory / f"{name}.key").write_bytes(
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     )
+
+
+def write_list(directory: Path, *, valid_from: timedelta = -DAY, is_delta: bool = False) -> None:
+    """The revocation list of the authority in ``directory``, which names nobody."""
+    authority = x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes())
+    signer = load_pem_private_key((directory / "ca.key").read_bytes(), password=None)
+    assert isinstance(signer, RSAPrivateKey)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.subject)
+        .last_update(datetime.now(UTC) + valid_from)
+        .next_update(datetime.now(UTC) + 2 * DAY)
+    )
+    if is_delta:
+        builder = builder.add_extension(x509.DeltaCRLIndicator(1), critical=True)
+    (directory / "crl.pem").write_bytes(builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM))
 
 
 def encrypt_key(path: Path) -> None:

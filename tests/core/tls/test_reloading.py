@@ -1,13 +1,19 @@
 """Certificates and lists that change are taken up, and nobody's connection breaks."""
 
 import asyncio
+import os
 import re
+import ssl
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from aiohttp import ClientError, ClientSession
+import pytest
+from aiohttp import ClientError, ClientSession, TCPConnector
 from structlog.testing import capture_logs
 
 from artstore.cli.authority import Authority
+from artstore.cli.certs import make_certificates
+from artstore.core.config import Settings
 from tests.core.tls.harness import LIVE, TlsServer
 from tests.services.admin.harness import eventually
 
@@ -118,6 +124,69 @@ async def _gets_in(server: TlsServer) -> bool:
         return (await server.get()).status == 200
     except ClientError:
         return False
+
+
+async def test_what_is_no_file_for_a_while_does_not_end_the_following(server: TlsServer) -> None:
+    await server.start()
+
+    await asyncio.to_thread(_put_pipe, server.certs / "crl.pem")
+    with capture_logs() as lines:
+        await eventually(lambda: _told(lines, "tls_reload_failed"))
+    await asyncio.to_thread((server.certs / "kept").replace, server.certs / "crl.pem")
+    await asyncio.to_thread(Authority(server.certs).revoke, "query-client")
+
+    assert await eventually(lambda: _is_shut_out(server))
+
+
+def _put_pipe(path: Path) -> None:
+    path.rename(path.with_name("kept"))
+    os.mkfifo(path)
+
+
+@pytest.mark.slow
+async def test_an_authority_is_replaced_without_refusing_anybody(server: TlsServer) -> None:
+    """As the guide has it: trust both, give everybody new certificates, trust the new one alone."""
+    await server.start()
+    old, new = server.certs, server.data / "next"
+    await asyncio.to_thread(make_certificates, new, Settings())
+    steps = [
+        lambda: _append(new / "certs", old, ["ca.crt", "crl.pem"]),
+        lambda: _copy(new / "certs", old, ["ingester.key", "ingester.crt"]),
+        lambda: _copy(new / "certs", old, ["query-client.key", "query-client.crt"]),
+        lambda: _copy(new / "certs", old, ["ca.crt", "crl.pem"]),
+    ]
+    statuses: list[int] = []
+    leaver = await asyncio.to_thread(server.client_context, "admin-client")
+
+    for step in steps:
+        await asyncio.to_thread(step)
+        enough = len(statuses) + 20
+        while len(statuses) < enough:
+            statuses.append((await server.get()).status)
+            await asyncio.sleep(0.02)
+
+    assert set(statuses) == {200}
+    assert await eventually(lambda: _is_unknown(server, leaver))
+
+
+async def _is_unknown(server: TlsServer, context: ssl.SSLContext) -> bool:
+    try:
+        async with ClientSession(connector=TCPConnector(ssl=context)) as session:
+            await session.get(f"https://127.0.0.1:{server.port}{LIVE}")
+    except ClientError:
+        return True
+    return False
+
+
+def _append(source: Path, target: Path, names: Sequence[str]) -> None:
+    for name in names:
+        with (target / name).open("ab") as file:
+            file.write((source / name).read_bytes())
+
+
+def _copy(source: Path, target: Path, names: Sequence[str]) -> None:
+    for name in names:
+        (target / name).write_bytes((source / name).read_bytes())
 
 
 async def test_a_session_from_before_a_revocation_is_not_resumed(server: TlsServer) -> None:

@@ -1,6 +1,7 @@
 """What cannot be used ends the start with one line that says what to change."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,10 @@ from pydantic import ValidationError
 
 from artstore.cli.authority import Authority
 from artstore.core.spec import ConfigurationError
+from artstore.core.tls.settings import TlsSettings
+from artstore.core.validation import describe
 from tests.cluster import run_artstore
-from tests.core.tls.certificates import DAY, encrypt_key, write_certificate
+from tests.core.tls.certificates import DAY, encrypt_key, write_certificate, write_list
 from tests.core.tls.harness import TlsServer
 
 Damage = Callable[[Path], object]
@@ -46,6 +49,34 @@ def _other_authority(certs: Path) -> None:
     (certs / "crl.pem").write_bytes((certs / "other" / "crl.pem").read_bytes())
 
 
+def _for_clients(certs: Path) -> None:
+    for suffix in ("crt", "key"):
+        _copied(f"query-client.{suffix}", f"ingester.{suffix}")(certs)
+
+
+def _damaged_inside(certs: Path) -> None:
+    write_certificate(certs, "ingester", damaged_names=True)
+
+
+def _pipe(certs: Path) -> None:
+    (certs / "crl.pem").unlink()
+    os.mkfifo(certs / "crl.pem")
+
+
+def _list_of_tomorrow(certs: Path) -> None:
+    write_list(certs, valid_from=DAY)
+
+
+def _list_of_changes(certs: Path) -> None:
+    write_list(certs, is_delta=True)
+
+
+def _list_of_the_other_authority(certs: Path) -> None:
+    _other_authority(certs)
+    with (certs / "ca.crt").open("ab") as trusted:
+        trusted.write((certs / "other" / "ca.crt").read_bytes())
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
@@ -72,7 +103,16 @@ def _other_authority(certs: Path) -> None:
             _of_tomorrow,
             "[tls] cert_file: {certs}/ingester.crt: ingester is valid only from ",
         ),
+        (_for_clients, "[tls] cert_file: {certs}/ingester.crt: query-client is not for servers"),
+        (_damaged_inside, "[tls] cert_file: {certs}/ingester.crt has something in it that cannot be unders"),
+        (_pipe, "[tls] crl_file: {certs}/crl.pem is not a regular file"),
         (_other_authority, "[tls] crl_file: {certs}/crl.pem is not signed by an authority of ca_cert_file"),
+        (_list_of_tomorrow, "[tls] crl_file: {certs}/crl.pem is valid only from "),
+        (_list_of_changes, "[tls] crl_file: {certs}/crl.pem has a critical extension, 2.5.29.27, that is"),
+        (
+            _list_of_the_other_authority,
+            "[tls] crl_file: {certs}/crl.pem has no list of ArtStore CA, which issued ingester:",
+        ),
     ],
 )
 async def test_files_that_cannot_be_used(server: TlsServer, damage: Damage, told: str) -> None:
@@ -116,6 +156,32 @@ async def test_settings_that_protect_less_than_they_say(
 
     assert told in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
+
+
+async def test_notes_that_tools_write_before_a_key_do_not_make_it_a_path(server: TlsServer) -> None:
+    key = await asyncio.to_thread((server.certs / "ingester.key").read_text)
+
+    await server.start(key_file=f"Bag Attributes\n    localKeyID: 01\n{key}")
+
+    assert (await server.get()).status == 200
+
+
+@pytest.mark.parametrize("key", ["MHcCAQEEIAdeep+secret\nbase64==\n", "x" * 5000, "a\0b", ""])
+def test_a_key_that_is_neither_pem_nor_a_path_is_not_told(key: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        TlsSettings.model_validate({"cert_file": "x", "key_file": key})
+
+    [told] = describe(refused.value, TlsSettings)
+    assert told == ("key_file", "should be PEM, or a path")
+
+
+@pytest.mark.parametrize("key", [3, {"secrt": "tls-key"}, {"secret": 3}, {}])
+def test_a_key_of_another_kind_is_told_what_it_may_be(key: object) -> None:
+    with pytest.raises(ValidationError) as refused:
+        TlsSettings.model_validate({"cert_file": "x", "key_file": key})
+
+    [told] = describe(refused.value, TlsSettings)
+    assert told == ("key_file", 'should be PEM, a path, or { secret = "NAME" }')
 
 
 @pytest.mark.parametrize(

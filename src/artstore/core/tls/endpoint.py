@@ -14,7 +14,14 @@ from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, ConfigurationError
 from artstore.core.tls.ciphers import chosen_suites, preferred_suite
 from artstore.core.tls.contexts import CurrentContext, client_context, current_context, server_context
-from artstore.core.tls.material import Material, MaterialReader, certificates, revocation_lists, subject_of
+from artstore.core.tls.material import (
+    Material,
+    MaterialReader,
+    certificates,
+    has_signed,
+    revocation_lists,
+    subject_of,
+)
 from artstore.core.tls.metrics import TlsMetrics
 from artstore.core.tls.settings import TlsSettings
 
@@ -74,7 +81,7 @@ class TlsEndpoint:
     def is_issued_by_an_authority(self, certificate: x509.Certificate) -> bool:
         """Whether one of ``ca_cert_file`` has signed it, directly. True when there are none."""
         return not self._authorities or any(
-            _has_signed(authority, certificate) for authority in self._authorities
+            has_signed(authority, certificate) for authority in self._authorities
         )
 
     async def _load(self, find_key: FindKey) -> bool:
@@ -120,11 +127,14 @@ class TlsEndpoint:
                 self._failure = None
             except (ConfigurationError, ArtStoreError) as error:
                 self._keep_old(str(error))
+            except Exception as error:
+                # Whatever it was: a role that stops following would let revoked clients in for ever.
+                self._keep_old(type(error).__name__, error=error)
 
-    def _keep_old(self, reason: str) -> None:
+    def _keep_old(self, reason: str, *, error: Exception | None = None) -> None:
         """Told at the second look: certificate and key are replaced one after the other."""
         if self._failure is not None and reason == self._failure:
-            _log.error("tls_reload_failed", reason=reason, kept="what was loaded before")
+            _log.error("tls_reload_failed", reason=reason, kept="what was loaded before", exc_info=error)
         self._failure = reason
 
     async def _watch_expiry(self) -> None:
@@ -150,7 +160,9 @@ class TlsEndpoint:
         found = [("ca", certificate) for certificate in self._authorities]
         for kind, pair in (("server", material.server), ("client", material.client)):
             found += [(kind, _all(pair.chain)[0])] if pair else []
-        return [(kind, subject_of(each), each.not_valid_after_utc) for kind, each in found]
+        expiries = [(kind, subject_of(each), each.not_valid_after_utc) for kind, each in found]
+        # An authority and its successor may have one name: what is told of it last is what expires first.
+        return sorted(expiries, key=lambda expiry: expiry[2], reverse=True)
 
     def _warn(self) -> None:
         if not self.settings.enabled:
@@ -169,11 +181,3 @@ class TlsEndpoint:
 
 def _all(pem: bytes | None) -> list[x509.Certificate]:
     return [] if pem is None else list(certificates(pem, named="ca_cert_file"))
-
-
-def _has_signed(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except Exception:
-        return False
-    return True

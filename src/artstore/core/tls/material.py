@@ -1,22 +1,31 @@
 """Certificates, keys and revocation lists: read, and looked at before OpenSSL is given them."""
 
-from collections.abc import Callable, Sequence
+import os
+import stat
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from artstore.core.spec import ConfigurationError
-from artstore.core.tls.settings import ROLE_PLACEHOLDER, TlsSettings
+from artstore.core.tls.settings import ROLE_PLACEHOLDER, TlsSettings, is_pem
 
 T = TypeVar("T")
 
-PEM_BEGIN: Final = "-----BEGIN "
 LARGEST_FILE: Final = 4 * 1024 * 1024
 """Bytes; the bundle of a system's authorities is a tenth of it, a long revocation list half."""
+_USAGES: Final = {
+    "cert_file": (ExtendedKeyUsageOID.SERVER_AUTH, "servers"),
+    "client_cert_file": (ExtendedKeyUsageOID.CLIENT_AUTH, "clients"),
+}
+"""What each certificate has to be for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +66,14 @@ class MaterialReader:
         server = self._pair("cert_file", "key_file", keys, now) if settings.enabled else None
         client = self._pair("client_cert_file", "client_key_file", keys, now)
         if authorities is not None:
-            _check_authorities(self._named("ca_cert_file"), authorities, now)
+            with _understood(self._named("ca_cert_file")):
+                _check_authorities(self._named("ca_cert_file"), authorities, now)
         if revocations is not None:
             assert authorities is not None, "the settings ask for both"
-            _check_revocations(self._named("crl_file"), revocations, authorities, now)
+            with _understood(self._named("crl_file")):
+                _check_revocations(self._named("crl_file"), revocations, authorities, now)
+                for pair in (server, client):
+                    _check_listed(self._named("crl_file"), revocations, authorities, pair)
         return Material(server, client, authorities, revocations)
 
     def _pair(self, cert: str, key: str, keys: dict[str, bytes], now: datetime) -> KeyPair | None:
@@ -71,19 +84,28 @@ class MaterialReader:
             keys[key] if key in keys else self._text(key, getattr(self._settings, key).get_secret_value())
         )
         assert private is not None, "the settings ask for both"
-        _check_pair(self._named(cert), chain, self._named(key), private, now)
+        with _understood(self._named(cert)):
+            leaf = certificates(chain, named=self._named(cert))[0]
+            _check_times(self._named(cert), leaf, now)
+            _check_usage(self._named(cert), leaf, *_USAGES[cert])
+        with _understood(self._named(key)):
+            _check_key(self._named(key), private, leaf, self._named(cert))
         return KeyPair(chain, private)
 
     def _text(self, name: str, value: str | None) -> bytes | None:
-        if value is None or value.lstrip().startswith(PEM_BEGIN):
+        if value is None or is_pem(value):
             return None if value is None else value.encode()
         path = self._path(value)
         try:
-            if path.stat().st_size > LARGEST_FILE:
-                raise ConfigurationError(f"[tls] {name}: {path} is larger than {LARGEST_FILE} bytes")
-            return path.read_bytes()
+            with open(path, "rb", opener=_without_waiting) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise ConfigurationError(f"[tls] {name}: {path} is not a regular file")
+                content = file.read(LARGEST_FILE + 1)
         except OSError as error:
             raise ConfigurationError(f"[tls] {name}: cannot read {path}: {error.strerror}") from None
+        if len(content) > LARGEST_FILE:
+            raise ConfigurationError(f"[tls] {name}: {path} is larger than {LARGEST_FILE} bytes")
+        return content
 
     def _path(self, value: str) -> Path:
         return self._base_directory / value.replace(ROLE_PLACEHOLDER, self._role)
@@ -92,7 +114,7 @@ class MaterialReader:
         """How messages name a setting: with its file, never with its content."""
         value = getattr(self._settings, name)
         text = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-        is_path = isinstance(text, str) and not text.lstrip().startswith(PEM_BEGIN)
+        is_path = isinstance(text, str) and not is_pem(text)
         return f"[tls] {name}: {self._path(text)}" if is_path else f"[tls] {name}"
 
 
@@ -125,6 +147,15 @@ def subject_of(certificate: x509.Certificate) -> str:
     return str(common[0].value) if common else certificate.subject.rfc4514_string()
 
 
+def has_signed(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
+    """Whether ``certificate`` was issued by ``authority`` itself."""
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
 def _parsed(parse: Callable[[bytes], T], pem: bytes, message: str) -> T:
     try:
         return parse(pem)
@@ -132,17 +163,39 @@ def _parsed(parse: Callable[[bytes], T], pem: bytes, message: str) -> T:
         raise ConfigurationError(message) from None
 
 
-def _check_pair(cert_name: str, chain: bytes, key_name: str, key: bytes, now: datetime) -> None:
-    leaf = certificates(chain, named=cert_name)[0]
-    _check_times(cert_name, leaf, now)
+@contextmanager
+def _understood(name: str) -> Generator[None, None, None]:
+    """Parts of a certificate are read when they are looked at: what is PEM may still be damaged inside."""
+    try:
+        yield
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigurationError(f"{name} has something in it that cannot be understood") from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opening a pipe must not wait for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _check_key(name: str, key: bytes, leaf: x509.Certificate, cert_name: str) -> None:
     try:
         private = load_pem_private_key(key, password=None)
     except TypeError:
-        raise ConfigurationError(f"{key_name} is encrypted; keep it in the secrets chain instead") from None
+        raise ConfigurationError(f"{name} is encrypted; keep it in the secrets chain instead") from None
     except ValueError:
-        raise ConfigurationError(f"{key_name} has no readable private key (PEM)") from None
+        raise ConfigurationError(f"{name} has no readable private key (PEM)") from None
     if private.public_key() != leaf.public_key():
-        raise ConfigurationError(f"{key_name} is not the key of {cert_name.removeprefix('[tls] ')}")
+        raise ConfigurationError(f"{name} is not the key of {cert_name.removeprefix('[tls] ')}")
+
+
+def _check_usage(name: str, leaf: x509.Certificate, usage: x509.ObjectIdentifier, whom: str) -> None:
+    """Whoever is shown a certificate that is for something else refuses it (RFC 5280 section 4.2.1.12)."""
+    try:
+        usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    if usage not in usages and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in usages:
+        raise ConfigurationError(f"{name}: {subject_of(leaf)} is not for {whom} (extendedKeyUsage)")
 
 
 def _check_authorities(name: str, pem: bytes, now: datetime) -> None:
@@ -162,9 +215,35 @@ def _check_revocations(name: str, pem: bytes, authorities: bytes, now: datetime)
         signers = [authority for authority in known if authority.subject == revocations.issuer]
         if not any(revocations.is_signature_valid(signer.public_key()) for signer in signers):  # type: ignore[arg-type]
             raise ConfigurationError(f"{name} is not signed by an authority of ca_cert_file")
-        if revocations.next_update_utc is not None and revocations.next_update_utc < now:
+        _check_list(name, revocations, now)
+
+
+def _check_listed(name: str, pem: bytes, authorities: bytes, pair: KeyPair | None) -> None:
+    """Without a list of its issuer, whoever checks lists refuses a certificate, our own among them."""
+    if pair is None:
+        return
+    leaf = certificates(pair.chain, named=name)[0]
+    issuers = [each for each in certificates(authorities, named=name) if has_signed(each, leaf)]
+    lists = revocation_lists(pem, named=name)
+    for issuer in issuers:
+        if not any(listed.is_signature_valid(issuer.public_key()) for listed in lists):  # type: ignore[arg-type]
             raise ConfigurationError(
-                f"{name} is out of date since {revocations.next_update_utc:%Y-%m-%d %H:%M} UTC"
+                f"{name} has no list of {subject_of(issuer)}, which issued {subject_of(leaf)}: all who check "
+                "lists would refuse that"
+            )
+
+
+def _check_list(name: str, revocations: x509.CertificateRevocationList, now: datetime) -> None:
+    """With a list that OpenSSL cannot use, it refuses every certificate of that authority."""
+    if revocations.next_update_utc is not None and revocations.next_update_utc < now:
+        raise ConfigurationError(f"{name} is out of date since {_minute(revocations.next_update_utc)}")
+    if revocations.last_update_utc > now:
+        raise ConfigurationError(f"{name} is valid only from {_minute(revocations.last_update_utc)}")
+    for extension in revocations.extensions:
+        if extension.critical and not isinstance(extension.value, x509.IssuingDistributionPoint):
+            raise ConfigurationError(
+                f"{name} has a critical extension, {extension.oid.dotted_string}, that is not understood: "
+                "lists of changes (delta) cannot be used"
             )
 
 
@@ -172,11 +251,15 @@ def _check_times(name: str, certificate: x509.Certificate, now: datetime) -> Non
     if certificate.not_valid_after_utc < now:
         raise ConfigurationError(
             f"{name}: {subject_of(certificate)} has expired on "
-            f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; `artstore certs renew` makes new ones of "
+            f"{_minute(certificate.not_valid_after_utc)}; `artstore certs renew` makes new ones of "
             "those that `artstore certs` made"
         )
     if certificate.not_valid_before_utc > now:
         raise ConfigurationError(
             f"{name}: {subject_of(certificate)} is valid only from "
-            f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+            f"{_minute(certificate.not_valid_before_utc)}"
         )
+
+
+def _minute(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC"

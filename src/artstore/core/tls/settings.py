@@ -1,11 +1,12 @@
 """The ``[tls]`` section: whether and how connections are encrypted, and who may open one."""
 
 import re
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -17,6 +18,9 @@ from artstore.core.protection import Network
 
 VerifyMode = Literal["none", "optional", "required"]
 ProtocolVersion = Literal["1.2", "1.3"]
+PEM_BEGIN: Final = "-----BEGIN "
+LONGEST_PATH: Final = 4096
+"""Characters (PATH_MAX of Linux)."""
 ROLE_PLACEHOLDER: Final = "{role}"
 """In the name of a file: replaced by the name of the role, so that one section serves all of them."""
 
@@ -31,8 +35,35 @@ def _pattern(text: str) -> str:
     return text
 
 
+def is_pem(text: str) -> bool:
+    """Whether ``text`` is the content of a file, not its path. Some tools write notes before it."""
+    return PEM_BEGIN in text
+
+
+def _pem_or_path(text: str) -> str:
+    """Whatever else it is, such as a key in Base64 alone, must not be told as a path that is not there."""
+    if not is_pem(text) and (not text or not text.isprintable() or len(text) > LONGEST_PATH):
+        raise ValueError("should be PEM, or a path")
+    return text
+
+
+def _key(value: object) -> object:
+    if isinstance(value, str):
+        return _pem_or_path(value)
+    if not (value is None or isinstance(value, SecretStr) or _is_reference(value)):
+        raise ValueError('should be PEM, a path, or { secret = "NAME" }')
+    return value
+
+
+def _is_reference(value: object) -> bool:
+    table = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+    return list(table) == ["secret"] and isinstance(table["secret"], str)
+
+
+PemOrPath = Annotated[str, AfterValidator(_pem_or_path)]
 Key = Annotated[
     SecretStr | dict[Literal["secret"], StrictStr] | None,
+    BeforeValidator(_key),
     Field(description='Its private key: PEM, a path, or `{ secret = "name" }`, looked up in the chain.'),
 ]
 
@@ -79,22 +110,23 @@ class TlsSettings(BaseModel):
 
     enabled: Annotated[bool, Field(description="Serve HTTPS, and nothing else.")] = False
     cert_file: Annotated[
-        str | None, Field(description="Certificate of the server and its chain: PEM, or a path.")
+        PemOrPath | None, Field(description="Certificate of the server and its chain: PEM, or a path.")
     ] = None
     key_file: Key = None
     client_cert_file: Annotated[
-        str | None, Field(description="Certificate that the role shows to others it calls: PEM, or a path.")
+        PemOrPath | None,
+        Field(description="Certificate that the role shows to others it calls: PEM, or a path."),
     ] = None
     client_key_file: Key = None
     ca_cert_file: Annotated[
-        str | None,
+        PemOrPath | None,
         Field(
             description="Authorities that certificates of servers and clients must come from: PEM, or a "
             "path. Default: for servers those of the system."
         ),
     ] = None
     crl_file: Annotated[
-        str | None, Field(description="Revocation lists of these authorities: PEM, or a path.")
+        PemOrPath | None, Field(description="Revocation lists of these authorities: PEM, or a path.")
     ] = None
     protocol_version: Annotated[
         ProtocolVersion, Field(description="The lowest that is spoken; 1.2 is warned of.")
