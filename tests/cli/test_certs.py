@@ -2,17 +2,24 @@
 
 import json
 import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
 
+from artstore.cli import certs
+from artstore.cli.authority import Authority
+from artstore.core.spec import ConfigurationError
 from tests.cli.commands import failure, put_one
 from tests.cli.somebody import Somebody
-from tests.cluster import OFFSETS, Cluster, request, run_artstore, running_cluster
+from tests.cluster import OFFSETS, Cluster, artstore, request, run_artstore, running_cluster
+from tests.core.tls.certificates import write_certificate
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +157,70 @@ def test_a_revoked_application_is_refused_and_a_renewed_one_welcome(secured: Clu
     _wait_until(lambda: not gets_in())
     _certs(secured, "renew", "leaver")
     assert gets_in()
+
+
+def test_of_clients_that_are_revoked_at_once_none_is_forgotten(secured: Cluster) -> None:
+    names = [f"temp-{number}" for number in range(6)]
+    for name in names:
+        Authority(secured.data / "certs").issue(name, "client")
+
+    with ThreadPoolExecutor(len(names)) as operators:
+        list(operators.map(certs.revoke, names, repeat(secured.data)))
+
+    shown = _shown(secured)
+    assert {shown[name]["state"] for name in names} == {"revoked"}
+
+
+def test_a_renewal_that_finds_no_room_leaves_certificate_and_key_a_pair(secured: Cluster) -> None:
+    pair = [secured.data / "certs" / f"element.{suffix}" for suffix in ("crt", "key")]
+    before = [path.read_bytes() for path in pair]
+
+    # There is room for the key, and none for the certificate.
+    refused = _with_files_of_512_bytes("certs", "renew", "element", "--data", str(secured.data))
+
+    assert "File too large" in failure(refused, code=1)
+    assert [path.read_bytes() for path in pair] == before
+    assert not list(pair[0].parent.glob("*.new"))
+
+
+def test_a_start_that_finds_no_room_leaves_no_half_of_a_configuration(tmp_path: Path) -> None:
+    refused = _with_files_of_512_bytes("init", str(tmp_path / "data"))
+
+    assert "File too large" in failure(refused, code=2)
+    assert not list((tmp_path / "data").iterdir())
+
+
+def _with_files_of_512_bytes(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The command where no file can be larger, as on a disk that is full."""
+    return subprocess.run(
+        ["prlimit", "--fsize=512", artstore(), *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_names_of_servers_are_written_as_clients_ask_for_them(secured: Cluster) -> None:
+    authority = Authority(secured.data / "certs")
+
+    authority.issue("books", "server", hosts=["bücher.example", "*.archive.example", "fd00::1"])
+
+    assert _shown(secured)["books"]["hosts"] == [
+        "books",
+        "xn--bcher-kva.example",
+        "*.archive.example",
+        "fd00::1",
+    ]
+    for host in ("has space", "https://archive.example", "archive.example:8000", "", "a..b"):
+        with pytest.raises(ConfigurationError, match="neither the name of a host nor an address"):
+            authority.issue("strange", "server", hosts=[host])
+
+
+def test_a_certificate_of_somebody_else_is_shown_too(secured: Cluster) -> None:
+    write_certificate(secured.data / "certs", "guest")
+
+    assert _shown(secured)["guest"]["for"] == "any"
 
 
 def test_the_environment_names_certificates_of_a_client_elsewhere(secured: Cluster, tmp_path: Path) -> None:

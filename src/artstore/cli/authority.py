@@ -1,8 +1,8 @@
 """A certificate authority in one directory: for a cluster that has no other."""
 
-import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -20,7 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from yarl import URL
 
+from artstore.cli.whole_files import Content, put, put_together
 from artstore.core.spec import ConfigurationError
 
 Usage = Literal["server", "client"]
@@ -32,6 +34,7 @@ DEFAULT_DAYS: Final = 365
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """Certificates are valid from so long ago: the clocks of two machines differ."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
+_HOST: Final = re.compile(r"(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.IGNORECASE)
 _USAGES: Final = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 _HASH: Final = hashes.SHA256()
 
@@ -49,7 +52,10 @@ class Issued:
         """What it is for."""
         if self.name == AUTHORITY:
             return "authority"
-        usages = self.certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        try:
+            usages = self.certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        except x509.ExtensionNotFound:  # of somebody else, who put it here
+            return "any"
         return "server" if ExtendedKeyUsageOID.SERVER_AUTH in usages else "client"
 
     @property
@@ -199,7 +205,7 @@ class Authority:
         for entry in entries:
             builder = builder.add_revoked_certificate(entry)
         revocations = builder.sign(self._authority_key, _HASH)
-        _write(self.directory / CRL_NAME, revocations.public_bytes(Encoding.PEM), mode=0o644)
+        put(self.directory / CRL_NAME, revocations.public_bytes(Encoding.PEM), mode=0o644)
 
     def _issued_authority(self) -> x509.Certificate:
         return x509.load_pem_x509_certificate(self._path(AUTHORITY, "crt").read_bytes())
@@ -208,8 +214,12 @@ class Authority:
         self, name: str, certificate: x509.Certificate, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
     ) -> None:
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        _write(self._path(name, "key"), pem, mode=0o600)
-        _write(self._path(name, "crt"), certificate.public_bytes(Encoding.PEM), mode=0o644)
+        put_together(
+            {
+                self._path(name, "key"): Content(pem, 0o600),
+                self._path(name, "crt"): Content(certificate.public_bytes(Encoding.PEM), 0o644),
+            }
+        )
 
     def _path(self, name: str, suffix: str) -> Path:
         return self.directory / f"{name}.{suffix}"
@@ -248,21 +258,16 @@ def _authority_identifier(authority: x509.Certificate) -> x509.AuthorityKeyIdent
 
 
 def _general_name(host: str) -> x509.GeneralName:
-    try:
+    with suppress(ValueError):
         return x509.IPAddress(ip_address(host))
+    try:
+        # As clients write it when they connect: in ASCII (IDNA).
+        name = URL.build(scheme="https", host=host).raw_host or ""
     except ValueError:
-        return x509.DNSName(host)
-
-
-def _write(path: Path, content: bytes, *, mode: int) -> None:
-    """In place of what was there, as a whole; nobody ever reads half of it."""
-    staged = path.with_name(f"{path.name}.new")
-    with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
+        name = ""
+    if _HOST.fullmatch(name) is None:
+        raise ConfigurationError(f"{host!r} is neither the name of a host nor an address")
+    return x509.DNSName(name)
 
 
 def _now() -> datetime:

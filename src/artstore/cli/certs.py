@@ -2,7 +2,8 @@
 
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,6 +15,7 @@ from rich.markup import escape
 from artstore.cli.authority import DEFAULT_DAYS, Authority, Issued
 from artstore.cli.directory import ADMINISTRATOR, CERTS_NAME, CONFIG_NAME, DEFAULT_DATA
 from artstore.cli.output import JsonOption, console, print_json, print_table, time_text
+from artstore.cli.whole_files import alone
 from artstore.core.config import PORT_OFFSETS, RoleName, Settings, read_settings
 from artstore.core.spec import ConfigurationError
 
@@ -36,7 +38,8 @@ LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 def init(data: DataOption = DEFAULT_DATA, host: HostOption = None, days: DaysOption = DEFAULT_DAYS) -> None:
     """Make an authority, a server and a client certificate for each role, and an empty revocation list."""
     settings = read_settings(data / CONFIG_NAME) if (data / CONFIG_NAME).exists() else Settings()
-    make_certificates(data, settings, hosts=host or (), days=days)
+    with alone(data / CERTS_NAME):
+        make_certificates(data, settings, hosts=host or (), days=days)
     console.print(
         f"Made {escape(str(data / CERTS_NAME))}. Keep ca.key somewhere else; it is needed to issue, renew "
         "and revoke only."
@@ -54,8 +57,8 @@ def issue(
     """Issue one more certificate: of a client, such as an application, or of a server."""
     if host and not server:
         raise ConfigurationError("--host is for servers: add --server")
-    authority = _authority(data)
-    authority.issue(name, "server" if server else "client", hosts=host or (), days=days)
+    with _changing(data) as authority:
+        authority.issue(name, "server" if server else "client", hosts=host or (), days=days)
     console.print(f"Made {escape(str(authority.directory / name))}.crt and .key.")
 
 
@@ -64,10 +67,10 @@ def renew(
     names: NamesArgument = None, days: DaysOption = DEFAULT_DAYS, data: DataOption = DEFAULT_DATA
 ) -> None:
     """Give certificates new keys and a new term. Running roles take them up by themselves."""
-    authority = _authority(data)
-    known = [issued.name for issued in authority.certificates() if issued.usage != "authority"]
-    for name in names or known:
-        authority.renew(name, days=days)
+    with _changing(data) as authority:
+        known = [issued.name for issued in authority.certificates() if issued.usage != "authority"]
+        for name in names or known:
+            authority.renew(name, days=days)
     console.print(f"Renewed {escape(', '.join(names or known))}.")
 
 
@@ -76,7 +79,8 @@ def revoke(
     name: Annotated[str, typer.Argument(help="Which certificate.")], data: DataOption = DEFAULT_DATA
 ) -> None:
     """Put a certificate on the revocation list. Running roles refuse it from then on."""
-    _authority(data).revoke(name)
+    with _changing(data) as authority:
+        authority.revoke(name)
     console.print(f"Revoked {escape(name)}. `artstore certs renew {escape(name)}` would make a new one.")
 
 
@@ -107,7 +111,7 @@ def make_certificates(
 ) -> None:
     """What a cluster in ``data`` needs: one of each for every role, and one for its operator.
 
-    All of them or, when it is broken off, none.
+    All of them or, when it is broken off, none; no other command must be making them.
 
     Raises:
         ConfigurationError: there is an authority already.
@@ -130,6 +134,14 @@ def _configured_hosts(settings: Settings, role: RoleName) -> list[str]:
     """Under which others reach the role; an address to listen on that means all of them is none."""
     hosts = (settings.role(role).host, urlsplit(settings.url(role)).hostname)
     return [host for host in hosts if host and host not in ("0.0.0.0", "::")]  # noqa: S104 - compared only
+
+
+@contextmanager
+def _changing(data: Path) -> Generator[Authority, None, None]:
+    """The authority, for one command at a time: of two that revoke at once, neither may be forgotten."""
+    authority = _authority(data)
+    with alone(authority.directory):
+        yield authority
 
 
 def _authority(data: Path) -> Authority:

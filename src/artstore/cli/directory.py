@@ -4,6 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from artstore.cli.whole_files import put
 from artstore.core.spec import ConfigurationError
 
 CONFIG_NAME: Final = "artstore.toml"
@@ -28,8 +29,8 @@ def add_tls(directory: Path) -> None:
     """
     section = (files("artstore.cli") / TLS_NAME).read_text()
     try:
-        with (directory / CONFIG_NAME).open("a") as config:
-            config.write(f"\n{section}")
+        config = (directory / CONFIG_NAME).resolve()
+        put(config, f"{config.read_text()}\n{section}".encode(), mode=config.stat().st_mode & 0o777)
     except OSError as error:
         raise ConfigurationError(f"cannot write to {directory}: {error.strerror}") from error
 
@@ -46,7 +47,7 @@ def make_directory(directory: Path, *, base_port: int | None) -> None:
     try:
         # The directory holds secrets and documents: others on this machine are none of its readers.
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (directory / CONFIG_NAME).write_text(text)
+        put(directory / CONFIG_NAME, text.encode(), mode=0o644)
     except OSError as error:
         raise ConfigurationError(f"cannot write to {directory}: {error.strerror}") from error
 

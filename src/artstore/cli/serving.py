@@ -24,6 +24,7 @@ from artstore.cli.directory import (
     require_no_drill,
 )
 from artstore.cli.production import refuse_unsafe
+from artstore.cli.whole_files import alone
 from artstore.cli.workers import supervise
 from artstore.core.config import RoleName, Settings, read_settings
 from artstore.core.logging import configure_logging
@@ -104,11 +105,15 @@ def init(
 
 def _set_tls_up(data: Path, settings: Settings) -> None:
     """Keep it in the configuration: the roles run by themselves, and clients, find it there."""
-    if "tls" in tomllib.loads((data / CONFIG_NAME).read_text()):
-        raise ConfigurationError(f"[tls] in {data / CONFIG_NAME} does not enable it: change that there")
-    if not Authority(data / CERTS_NAME).exists():
-        make_certificates(data, settings)
-    add_tls(data)
+    with alone(data / CERTS_NAME):
+        section = tomllib.loads((data / CONFIG_NAME).read_text()).get("tls")
+        if section is not None:
+            if section.get("enabled"):  # another command was first
+                return
+            raise ConfigurationError(f"[tls] in {data / CONFIG_NAME} does not enable it: change that there")
+        if not Authority(data / CERTS_NAME).exists():
+            make_certificates(data, settings)
+        add_tls(data)
 
 
 def _listener(role: RoleName, settings: Settings, *, reuse_port: bool = False) -> Listener:
