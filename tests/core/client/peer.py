@@ -76,6 +76,17 @@ class Peer:
                 assert request.transport is not None
                 request.transport.abort()
                 return response
+            case "endless" | "endless-failure" | "stalled-failure" as what:
+                await self.go_on(request, what)
             case _:
                 pass
         return web.Response(status=500, body=b"secret stack")
+
+    async def go_on(self, request: web.Request, what: str) -> None:
+        """An answer, or a failure, that never ends, or only begins."""
+        response = web.StreamResponse(status=500 if what.endswith("failure") else 200)
+        await response.prepare(request)
+        while what.startswith("endless"):
+            await response.write(b"x" * 16384)
+        await response.write(b"x")
+        await asyncio.sleep(30)

@@ -120,6 +120,25 @@ async def test_a_role_that_fails_is_told_by_kind(
         assert raised.value.retry_after == 9
 
 
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("endless", "another role answered more than 100000 bytes"),
+        ("endless-failure", "another role answered 500 without saying why"),
+        ("stalled-failure", "another role answered 500 without saying why"),
+    ],
+)
+async def test_an_answer_without_an_end_is_given_up(
+    peer: Peer, client: RoleClient, monkeypatch: pytest.MonkeyPatch, what: str, told: str
+) -> None:
+    monkeypatch.setattr("artstore.core.client.roles.LARGEST_ANSWER", 100_000)
+    monkeypatch.setattr("artstore.core.client.bodies.PROBLEM_TIMEOUT", 0.2)
+
+    async with asyncio.timeout(10):
+        with pytest.raises(UpstreamError, match=told):
+            await client.get(peer.url(f"/{what}"), Thing, deadline=None)
+
+
 async def test_a_problem_about_the_request_is_passed_on(peer: Peer, client: RoleClient) -> None:
     with pytest.raises(RemoteError) as raised:
         await client.get(peer.url("/conflict"), Thing)

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 from structlog.contextvars import get_contextvars
 
 from artstore import __version__
+from artstore.core.client.bodies import bounded_body, problem_body
 from artstore.core.client.deadlines import deadline_headers, time_left
 from artstore.core.client.errors import IssuerUnreachableError
 from artstore.core.client.metrics import ClientMetrics
@@ -40,6 +41,8 @@ MakeTokens = Callable[[ClientSession, ClientMetrics], AccessTokens]
 CONNECT_TIMEOUT: Final = 5.0
 DEFAULT_DEADLINE: Final = 15.0
 READ_BUFFER: Final = 256 * 1024
+LARGEST_ANSWER: Final = 256 * 1024 * 1024
+"""Bytes of what is read as a whole; the longest is a page of a journal with the largest sidecars."""
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 ATTEMPTS: Final = 3
 """For one idempotent call. In each, aiohttp itself repeats at once, once, what a peer broke off."""
@@ -158,14 +161,17 @@ class RoleClient:
                 self.request(method, url, deadline=left, json=json) as response,
                 asyncio.timeout_at(until),
             ):
-                return await response.read()
+                body = await bounded_body(response, limit=LARGEST_ANSWER)
         except TimeoutError as error:
             raise UnavailableError(_TOO_LATE) from error
+        if body is None:
+            raise UpstreamError(f"another role answered more than {LARGEST_ANSWER} bytes")
+        return body
 
     async def _error(self, call: _Call, response: ClientResponse) -> ArtStoreError:
         try:
             async with asyncio.timeout(call.left):
-                body = await response.read()
+                body = await problem_body(response)
         except TimeoutError:
             return UnavailableError(_TOO_LATE)
         return remote_error(response.status, body, response.headers, is_role=self._is_role)

@@ -17,6 +17,7 @@ from aiohttp import (
 )
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from artstore.core.client.bodies import bounded_body
 from artstore.core.client.breaker import Breaker
 from artstore.core.client.errors import (
     AuthenticationError,
@@ -217,11 +218,13 @@ class TokenSource(AccessTokens):
             async with self._session.post(
                 self._token_url, data=form, headers=headers, timeout=_TIMEOUT, allow_redirects=False
             ) as response:
-                body = await _bounded(response)
+                body = await bounded_body(response, limit=MAX_ANSWER_SIZE)
         except (ClientError, TimeoutError, OSError) as error:
             raise IssuerUnreachableError(
                 f"the token endpoint cannot be reached ({failure_of(error)})"
             ) from error
+        if body is None:
+            raise IssuerAnswerError(f"the token endpoint answered more than {MAX_ANSWER_SIZE} bytes")
         _check_status(response)
         return _parse(body, started)
 
@@ -233,15 +236,6 @@ def failure_of(error: Exception) -> str:
     if isinstance(error.__cause__, ssl.SSLError) and error.__cause__.reason:
         return error.__cause__.reason.replace("_", " ").lower()
     return type(error).__name__
-
-
-async def _bounded(response: ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_ANSWER_SIZE:
-            raise IssuerAnswerError(f"the token endpoint answered more than {MAX_ANSWER_SIZE} bytes")
-    return bytes(body)
 
 
 def _check_status(response: ClientResponse) -> None:
