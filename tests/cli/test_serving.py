@@ -3,9 +3,11 @@
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -113,7 +115,65 @@ def test_several_workers_serve_one_port_and_stop_together(cluster: Cluster) -> N
     assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_idle_connections_do_not_keep_a_role_from_its_files(cluster: Cluster) -> None:
+    with _ingester(cluster, "prlimit", "--nofile=100:300") as (port, _):
+        connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(300)]
+        time.sleep(0.5)
+        numbers = [_is_open(connection) for connection in connections]
+        for connection in connections:
+            connection.close()
+        _wait_for_health(port)
+
+    assert 0 < sum(numbers) < 100
+
+
+@pytest.mark.slow
+def test_a_server_does_not_stop_with_its_terminal_if_it_was_told_so(cluster: Cluster) -> None:
+    with _ingester(cluster, "nohup") as (port, pid):
+        os.kill(pid, signal.SIGHUP)
+        time.sleep(1)
+
+        assert request("GET", f"http://127.0.0.1:{port}/health/live").status == 200
+
+
+@contextmanager
+def _ingester(cluster: Cluster, *prefix: str) -> Generator[tuple[int, int]]:
+    """Port and process of one more ingester of ``cluster``, whose command is run by ``prefix``."""
+    port = free_base_port()
+    process = subprocess.Popen(
+        [*prefix, artstore(), "run", "ingester", "--config", str(cluster.data / "artstore.toml")],
+        env={
+            **os.environ,
+            "ARTSTORE__BASE_PORT": str(cluster.base_port),
+            "ARTSTORE__INGESTER__PORT": str(port),
+            "ARTSTORE__AUDIT__SPOOL": str(cluster.data.parent / f"audit-{port}"),
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for_health(port)
+        yield port, process.pid
+        process.terminate()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _is_open(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionResetError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+)
 def test_a_stop_lets_a_running_upload_finish(own_cluster: Cluster, number: signal.Signals) -> None:
     connection = _start_upload(own_cluster, size=100_000)
     connection.send(b"x" * 50_000)

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Final
 
 from artstore.core.logging import get_logger
+from artstore.core.server import stop_signals
 from artstore.core.spec import ConfigurationError
 
 RESTART_DELAY: Final = 1.0
@@ -18,7 +19,7 @@ _log = get_logger("workers")
 
 
 def supervise(arguments: Sequence[str], *, workers: int) -> None:
-    """Keep ``workers`` processes of ``artstore <arguments>`` running until SIGTERM or SIGINT.
+    """Keep ``workers`` processes of ``artstore <arguments>`` running until SIGTERM, SIGINT or SIGHUP.
 
     A worker that ends by itself is started again; signals are passed on and all are waited for.
 
@@ -40,11 +41,11 @@ def supervise(arguments: Sequence[str], *, workers: int) -> None:
 
 
 class _Stopping:
-    """Whether SIGTERM or SIGINT has come."""
+    """Whether a signal that asks to stop has come."""
 
     def __init__(self) -> None:
         self.is_set = False
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in stop_signals():
             signal.signal(number, self._set)
 
     def _set(self, number: int, frame: FrameType | None) -> None:

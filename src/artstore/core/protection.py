@@ -78,7 +78,12 @@ class ConnectionLimits(BaseModel):
         ),
     ] = 120
     total: Annotated[
-        int, Field(ge=0, description="Connections of one process; more are closed at once. 0: no limit.")
+        int,
+        Field(
+            ge=0,
+            description="Connections of one role in one process; more are closed at once. 0: as many as the "
+            "limit of open files allows, which is the limit in any case.",
+        ),
     ] = 10_000
     per_address: Annotated[
         int,

@@ -13,6 +13,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from artstore.core.config import RoleName, ServerSettings
+from artstore.core.http.connections import room_for_connections
 from artstore.core.http.protocol import HANDLER_OPTIONS, Protocol
 from artstore.core.keys import CONNECTIONS, RUNNING, STOPPING, TLS
 from artstore.core.logging import get_logger
@@ -41,7 +42,7 @@ class Listener:
 async def serve(
     listeners: Sequence[Listener], *, settings: ServerSettings, on_ready: Callable[[], None] | None = None
 ) -> None:
-    """Start every application in order, serve until SIGTERM or SIGINT, then stop in reverse order.
+    """Start every application in order, serve until SIGTERM, SIGINT or SIGHUP, then stop in reverse order.
 
     Stopping means: no new connections, running requests finish within the shutdown time-out,
     resources close. A signal during the start ends it just as cleanly.
@@ -51,6 +52,7 @@ async def serve(
     """
     async with AsyncExitStack() as stack:
         stopping = stack.enter_context(_StopSignal())
+        _leave_room(listeners)
         # Every address is taken before anything is opened: a second start must not touch the first's data.
         servers = [await stack.enter_async_context(bound(listener)) for listener in listeners]
         for server in servers:
@@ -135,6 +137,14 @@ async def bound(listener: Listener) -> AsyncGenerator[AppServer, None]:
         server.close()
 
 
+def _leave_room(listeners: Sequence[Listener]) -> None:
+    """Clients must not take all the files that this process may open."""
+    most = room_for_connections(len(listeners))
+    for listener in listeners:
+        if listener.app[CONNECTIONS].cap(most):
+            _log.info("connections_limited", role=listener.role, most=most, by="the limit of open files")
+
+
 def _exempt_what_is_there() -> None:
     """Keep the garbage collector from what lives as long as the process, and let it look less often.
 
@@ -165,20 +175,27 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno)
 
 
+def stop_signals() -> list[signal.Signals]:
+    """What asks a server to stop: also that its terminal is closed, unless ``nohup`` has it ignore that."""
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGINT, *([] if is_ignored else [signal.SIGHUP])]
+
+
 class _StopSignal:
-    """Waits for SIGTERM or SIGINT."""
+    """Waits for one of the signals that ask to stop."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._numbers = stop_signals()
 
     def __enter__(self) -> "_StopSignal":
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in self._numbers:
             self._loop.add_signal_handler(number, self._event.set)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in self._numbers:
             self._loop.remove_signal_handler(number)
 
     async def wait(self) -> None:

@@ -1,9 +1,11 @@
 """Counts the connections of one application, and says which are too many."""
 
+import resource
+import sys
 from collections import Counter as Numbers
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network
-from typing import Literal
+from typing import Final, Literal
 
 from prometheus_client import Counter, Gauge
 
@@ -11,6 +13,23 @@ from artstore.core.protection import ConnectionLimits, address_group, is_within
 
 Reason = Literal["total", "address", "head"]
 """Why a connection was closed: too many of all, too many of its address, or it sent no whole request."""
+
+RESERVED: Final = 256
+"""Descriptors that clients leave to databases, other roles and the files of its own work."""
+PER_CONNECTION: Final = 2
+"""Descriptors: a connection, and the file or the other role that it is about."""
+FEWEST: Final = 16
+
+
+def room_for_connections(applications: int) -> int:
+    """How many connections each application of this process may have, whose limit of open files is raised.
+
+    The usual 1024 is meant for programs that use select(2): a thousand connections that ask nothing would
+    keep a role from its own files and databases.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return max(FEWEST, (most - RESERVED) // (PER_CONNECTION * applications))
 
 
 class Connections:
@@ -25,16 +44,23 @@ class Connections:
         refused: Counter,
     ) -> None:
         self.limits = limits
+        self._most = limits.total or sys.maxsize
         self._trusted = trusted
         self._numbers = Numbers[str]()
         self._total = 0
         self._active = active
         self._refused = refused
 
+    def cap(self, most: int) -> bool:
+        """Have no more than ``most``, whatever is configured; whether that is fewer."""
+        is_fewer = most < self._most
+        self._most = min(most, self._most)
+        return is_fewer
+
     def enter(self, address: str) -> bool:
         """Count one more connection, unless there are too many."""
         group = address_group(address)
-        if self.limits.total and self._total >= self.limits.total:
+        if self._total >= self._most:
             self.refuse("total")
             return False
         is_full = self.limits.per_address and self._numbers[group] >= self.limits.per_address
