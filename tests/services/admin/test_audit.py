@@ -211,6 +211,16 @@ async def test_a_record_that_no_database_or_canonical_json_can_hold_is_refused(
     assert (answer.status, answer.problem) == (400, "invalid-request")
 
 
+async def test_no_role_tells_what_only_the_log_itself_knows(admin: AdminClient) -> None:
+    token = await admin.token(admin.credentials("ingester"))
+    slander = {**ingester_record(1), "kind": "system_event", "event": "audit_log_broken_off"}
+
+    answer = await admin.request("POST", f"{LOG}/records", token=token, json={"records": [slander]})
+
+    assert answer.json() == {"added": 1}
+    assert (await admin.get(f"{LOG}/verify"))["is_sound"]
+
+
 async def test_records_that_never_came_are_told_of(admin: AdminClient) -> None:
     token = await admin.token(admin.credentials("ingester"))
     delivered = [ingester_record(sequence) for sequence in (1, 2, 5)]

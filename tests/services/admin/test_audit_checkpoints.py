@@ -15,6 +15,7 @@ import pytest
 from artstore.core.audit.checkpoints import Checkpoint, read_public_key
 from tests.services.admin.conftest import StartAdmin
 from tests.services.admin.harness import AdminClient, ElementServer, eventually, sql, sql_in
+from tests.services.admin.test_audit import ingester_record
 from tests.services.admin.test_audit_red_team import forge
 
 LOG = "/api/v1/audit-log"
@@ -278,3 +279,20 @@ def put_back(content: bytes, data: Path) -> None:
         path.unlink()
     (data / "index.db").write_bytes(content)
     shutil.rmtree(data / "audit")
+
+
+async def test_no_role_vouches_for_records_that_were_taken_away(with_element: StartAdmin) -> None:
+    async with with_element() as admin:
+        await admin.create_account()
+        document = await covered(admin)
+        pretence = {
+            **ingester_record(1),
+            "event": "audit_log_pruned",
+            "detail": {"through": document["size"]},
+        }
+        token = await admin.token(admin.credentials("ingester"))
+        await admin.request("POST", f"{LOG}/records", token=token, json={"records": [pretence]})
+
+        await sql(admin, "DELETE FROM audit_log WHERE position <= :size", document)
+
+        assert (await verified(admin))["fault"]["position"] == 1

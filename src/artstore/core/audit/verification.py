@@ -186,11 +186,16 @@ class Verifier:
                 Gap(source=record.source, after=known, next=record.sequence, position=sealed.position)
             )
         self._sequences[record.source] = record.sequence
+        # What another role reports cannot be about the log: it could excuse what is missing, or slander it.
+        if record.reported_by is None:
+            self._heed(record, sealed.position)
+
+    def _heed(self, record: AuditRecord, position: int) -> None:
         through = (record.detail or {}).get("through")
         if record.event == PRUNED and isinstance(through, int):
             self._pruned_through = max(self._pruned_through, through)
         if record.event == BROKEN_OFF:
-            self.blame(sealed.position, "tells that records before it were taken away")
+            self.blame(position, "tells that records before it were taken away")
 
     def _check_signatures(self, public_key: Ed25519PublicKey) -> None:
         previous = 0
