@@ -1,5 +1,7 @@
 """Revocation at all four roles: who is suspended, deleted or revoked is refused everywhere within moments."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -9,6 +11,7 @@ from aiohttp import ClientSession, encode_basic_auth
 from artstore.core import revocation
 from artstore.core.config import AdminSettings, PluginSection, RoleName
 from artstore.core.testing.issuer import TokenMint, issuer_server
+from artstore.services.admin.revocations import LOOK_INTERVAL
 from tests.services.admin.harness import ACCOUNTS, Port, eventually, run_sql
 from tests.services.roles import Roles, RoleServer
 
@@ -263,6 +266,30 @@ async def test_a_lost_list_takes_nothing_back(cluster: Cluster) -> None:
     cluster.servers = others
     await eventually(refusal_of(cluster, newer_token), patience=PROMPTNESS)
     assert await cluster.refuses(token)
+
+
+async def test_a_row_that_is_none_does_not_end_the_looking(roles: Roles) -> None:
+    admin = await roles.start("admin")
+    token = await roles.token()
+    url = f"{admin.url}/api/v1/files"
+    columns = "revocations (sequence, id, client_id, issued_before, revoked_at, expires_at)"
+    run_sql(roles.data, f"INSERT INTO {columns} VALUES (1, 'x', 'x', 'never', 'never', 'never')")
+    await asyncio.sleep(2 * LOOK_INTERVAL)
+    run_sql(roles.data, "DELETE FROM revocations")
+    client_id = (roles.data / "secrets/client-administrator").read_text().partition(":")[0]
+    later = time.time_ns() // 1000 + 3_600_000_000
+
+    # As another process of admin would.
+    run_sql(
+        roles.data,
+        f"INSERT INTO {columns} VALUES (1, 'y', :client_id, :later, 1, :later)",
+        {"client_id": client_id, "later": later},
+    )
+
+    async def is_refused() -> bool:
+        return (await roles.request("GET", url, token=token)).status == 401
+
+    await eventually(is_refused)
 
 
 async def test_the_list_is_for_our_own_roles_only(cluster: Cluster) -> None:

@@ -56,9 +56,16 @@ class Revocations:
                 await self.look()
                 self._is_looked_at = True
             except ArtStoreError as error:
-                if self._is_looked_at:
-                    _log.warning("revocations_not_read", reason=error.detail)
-                self._is_looked_at = False
+                await self._note_failure(error.detail)
+            except Exception as error:
+                # Whatever it was: who stops looking lets suspended clients in for ever.
+                await self._note_failure(type(error).__name__, error=error)
+
+    async def _note_failure(self, reason: str, *, error: Exception | None = None) -> None:
+        if self._is_looked_at:
+            # In a thread: showing the lines of a traceback reads source files.
+            await asyncio.to_thread(_log.warning, "revocations_not_read", reason=reason, exc_info=error)
+        self._is_looked_at = False
 
     async def page(self, position: str, *, patience: float, stopping: asyncio.Event) -> RevocationPage:
         """What came after ``position``; waits for something up to ``patience`` seconds."""
