@@ -15,6 +15,7 @@ import pytest
 from aiohttp import ClientSession
 
 from artstore.core.client.tokens import ClientCredentials
+from artstore.core.scopes import person_scopes
 from tests.services.admin.harness import ACCOUNTS, AdminClient, claims_of, eventually, sql
 from tests.services.admin.people import (
     LOGIN,
@@ -263,6 +264,21 @@ async def test_role_escalation_through_put(people: AdminClient) -> None:
 
         assert [attempt.status for attempt in attempts] == [403] * 3
         assert (await person(people, username))["role"] == shown["role"]
+
+
+async def test_a_reset_of_somebody_who_is_raised_in_the_same_moment(people: AdminClient) -> None:
+    small = sorted(person_scopes("readonly") | {"people:write"})
+    account = await people.create_account("help-desk", role=None, scopes=small)
+    token = await people.token(ClientCredentials(account["client_id"], account["client_secret"]))
+    path = f"{PEOPLE}/{(await person(people, 'rita'))['id']}"
+
+    resetting = asyncio.create_task(people.request("POST", f"{path}/reset-password", token=token, json={}))
+    await asyncio.sleep(0.01)  # making the hash of a password takes ten times as long
+    raised = await people.request("PUT", path, json={"role": "super_admin", "enabled": True})
+
+    assert raised.status == 200
+    assert (await resetting).status in (403, 412)
+    assert (await try_login(people, "rita")).status == 200
 
 
 async def test_role_escalation_by_an_application_that_may_manage_people(people: AdminClient) -> None:

@@ -1,5 +1,6 @@
 """Service accounts over HTTP: changed, suspended, looked for, watched; system accounts stay as they are."""
 
+import asyncio
 from typing import Any, Final
 
 import pytest
@@ -164,6 +165,22 @@ async def test_a_new_name_or_right_costs_no_token(admin: AdminClient) -> None:
     await send(admin, "PATCH", account, json={"name": "invoices", "role": "USER"})
 
     assert (await admin.request("GET", FILES, token=token)).status == 200
+
+
+async def test_what_one_takes_away_is_not_given_back_by_another_who_changes_a_word(
+    admin: AdminClient,
+) -> None:
+    for number in range(20):
+        account = await admin.create_account(f"account-{number}", role="OPERATOR")
+
+        answers = await asyncio.gather(
+            *(send(admin, "PATCH", account, json={"description": f"word {word}"}) for word in range(3)),
+            send(admin, "PATCH", account, json={"role": "READONLY"}),
+            *(send(admin, "PATCH", account, json={"description": f"word {word}"}) for word in range(3, 6)),
+        )
+
+        assert {answer.status for answer in answers} == {200}
+        assert (await admin.get(f"{ACCOUNTS}/{account['id']}"))["role"] == "READONLY"
 
 
 CHANGES: Final[list[tuple[str, str, dict[str, Any] | None]]] = [

@@ -2,10 +2,10 @@
 
 # ruff: noqa: S608 - statements are put together of our own names; values are always parameters
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal, TypedDict, Unpack
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -66,6 +66,20 @@ class ServiceAccount(Record):
         """Everything it may do."""
         return scopes_of(self.role, self.scopes)
 
+    def with_secret(
+        self, secret_hash: str, *, at: datetime, expires_at: datetime | None, previous_until: datetime
+    ) -> "ServiceAccount":
+        """The account with a new secret; the one it has now stays good until ``previous_until``."""
+        rotated = {
+            "secret_hash": secret_hash,
+            "secret_created_at": at,
+            "secret_expires_at": expires_at,
+            "previous_secret_hash": self.secret_hash,
+            "previous_secret_until": previous_until,
+            "secret_history": (self.secret_hash, *self.secret_history)[:HISTORY],
+        }
+        return self.model_copy(update=rotated)
+
     def status_at(self, now: datetime) -> AccountStatus:
         """``expired`` is not kept: time alone makes it."""
         expires_at = self.secret_expires_at
@@ -86,19 +100,6 @@ _UPDATE: Final = (
     + ", ".join(f"{column} = :{column}" for column in ServiceAccount.model_fields if column != "id")
     + " WHERE id = :id"
 )
-
-
-class AccountChange(TypedDict, total=False):
-    """What may be changed of an account; what is absent stays."""
-
-    name: str
-    description: str
-    role: str | None
-    scopes: frozenset[str]
-    status: AccountStatus
-    rate_limit: int | None
-    jwks: str | None
-    has_bound_tokens: bool
 
 
 class AccountsStore:
@@ -185,11 +186,12 @@ class AccountsStore:
         """How many accounts are not deleted."""
         return await count(self._database, "SELECT 1 FROM service_accounts WHERE status <> 'deleted'")
 
-    async def update(
-        self, account_id: str, *, at: datetime, **change: Unpack[AccountChange]
+    async def change(
+        self, account_id: str, change: Callable[[ServiceAccount], ServiceAccount], *, at: datetime
     ) -> ServiceAccount:
         """Change an account; the account as it is now.
 
+        ``change`` is given the account as it is, which nobody else changes meanwhile, and refuses by raising.
         An account that loses a right, or all of them, loses the tokens that have it in the same moment.
 
         Raises:
@@ -198,9 +200,8 @@ class AccountsStore:
         """
         async with self._database.transaction() as transaction:
             account = await _get(transaction, account_id)
-            changed = account.model_copy(update={**change, "updated_at": at})
-            revocation = _revocation(account, changed, at=at)
-            return await _replace(transaction, changed, revocation)
+            changed = change(account).model_copy(update={"updated_at": at})
+            return await _replace(transaction, changed, _revocation(account, changed, at=at))
 
     async def revoke_tokens(self, account_id: str, *, at: datetime) -> ServiceAccount:
         """Revoke every token that the account has; it may ask for others.
@@ -212,41 +213,6 @@ class AccountsStore:
             account = await _get(transaction, account_id)
             revocation = None if account.status != "active" else whole_client(account.client_id, at=at)
             return await _replace(transaction, account, revocation)
-
-    async def delete(self, account_id: str, *, at: datetime) -> None:
-        """Delete an account for good.
-
-        Raises:
-            NotFoundError: there is no such account, or it is deleted already.
-        """
-        await self.update(account_id, at=at, status="deleted")
-
-    async def rotate_secret(
-        self,
-        account_id: str,
-        *,
-        secret_hash: str,
-        at: datetime,
-        expires_at: datetime | None,
-        previous_until: datetime,
-    ) -> ServiceAccount:
-        """Give an account a new secret; the one it has now stays good until ``previous_until``.
-
-        Raises:
-            NotFoundError: there is no such account, or it is deleted.
-        """
-        async with self._database.transaction() as transaction:
-            account = await _get(transaction, account_id)
-            rotated = {
-                "secret_hash": secret_hash,
-                "secret_created_at": at,
-                "secret_expires_at": expires_at,
-                "previous_secret_hash": account.secret_hash,
-                "previous_secret_until": previous_until,
-                "secret_history": (account.secret_hash, *account.secret_history)[:HISTORY],
-                "updated_at": at,
-            }
-            return await _replace(transaction, account.model_copy(update=rotated))
 
     async def touch(self, account_id: str, *, at: datetime) -> None:
         """Note that the account was given a token. An unknown account is not an error."""

@@ -148,12 +148,14 @@ class PeopleStore:
 
         Raises:
             NotFoundError: there is no such person any more.
-            PreconditionFailedError: the password was changed meanwhile.
+            PreconditionFailedError: the password, or what the person may do, was changed meanwhile.
         """
         async with self._database.transaction() as transaction:
             current = await _get(transaction, person.id)
             if current.password_changed_at != person.password_changed_at:
                 raise PreconditionFailedError("the password was changed meanwhile: log in with the new one")
+            if current.role != person.role:  # whoever resets it may not be allowed to any more
+                raise PreconditionFailedError("the role was changed meanwhile: try again")
             await _remember(transaction, current, new)
             await end_sessions(transaction, person.id, at=new.at)
             changed = {

@@ -14,6 +14,7 @@ from artstore.core.logging import get_logger
 from artstore.core.secrets import SecretsChain
 from artstore.core.spec import AlreadyExistsError, ConfigurationError, NotFoundError
 from artstore.core.stores.accounts import AccountsStore, ServiceAccount
+from artstore.services.admin.account_changes import with_status
 from artstore.services.admin.account_models import AccountEnvironment
 from artstore.services.admin.client_authentication import CLIENT_ID
 from artstore.services.admin.client_secrets import ClientSecrets, new_client_id
@@ -120,7 +121,9 @@ class Bootstrap:
                 "for its own: delete that account before the upgrade"
             )
         with suppress(NotFoundError):  # another process was first
-            await self._accounts.delete(former.id, at=datetime.now(UTC))
+            await self._accounts.change(
+                former.id, lambda account: with_status(account, "deleted"), at=datetime.now(UTC)
+            )
 
     async def _created_by_another(self, account: ServiceAccount) -> ServiceAccount:
         other = await self._accounts.find_by_client_id(account.client_id)
@@ -143,13 +146,14 @@ class Bootstrap:
         now = datetime.now(UTC)
         is_right = (account.role, account.scopes, account.status) == (wanted.role, wanted.scopes, "active")
         if not is_right:
-            await self._accounts.update(
-                account.id, at=now, role=wanted.role, scopes=wanted.scopes, status="active"
-            )
+            right = {"role": wanted.role, "scopes": wanted.scopes, "status": "active"}
+            await self._accounts.change(account.id, lambda found: found.model_copy(update=right), at=now)
         digest = self._client_secrets.digest(credentials.client_secret)
         if account.secret_hash != digest:
-            await self._accounts.rotate_secret(
-                account.id, secret_hash=digest, at=now, expires_at=None, previous_until=now
+            await self._accounts.change(
+                account.id,
+                lambda found: found.with_secret(digest, at=now, expires_at=None, previous_until=now),
+                at=now,
             )
             # An older one comes from a backup, or from somebody who has kept it.
             write = _log.warning if digest in account.secret_history else _log.info
