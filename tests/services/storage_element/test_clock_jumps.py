@@ -51,9 +51,9 @@ def token_from(begin: datetime, *, lasting: timedelta = timedelta(hours=1)) -> s
     return MINT(scope=ALL_SCOPES, iat=start, nbf=start, exp=int((begin + lasting).timestamp()))
 
 
-async def collected(element: ElementClient) -> dict[str, Any]:
+async def collected(element: ElementClient, **order: Any) -> dict[str, Any]:
     """The report of a collection that may remove."""
-    answer = await element.request("POST", GC, json={"dry_run": False})
+    answer = await element.request("POST", GC, json={"dry_run": False, **order})
     report: dict[str, Any] = answer.json()
     return report
 
@@ -127,22 +127,55 @@ async def refused_more_often(element: ElementClient, times: float) -> None:
     await eventually(has_been)
 
 
-async def test_an_element_that_starts_with_a_wrong_clock_serves_and_removes_nothing(
-    tmp_path: Path, issuer: IssuerServer, clock: SetClock, process: ElementProcess, sections: dict[str, Any]
+@pytest.mark.parametrize(
+    ("lost", "days", "advice"),
+    [
+        (["catalog.db*"], 365, "set it right, or confirm"),
+        (["catalog.db*"], -365, "set it right, or confirm"),
+        (["catalog.db*", "clock.json"], 365, "no clock.json that could tell whether that is so: confirm"),
+    ],
+    ids=["ahead", "back", "ahead, without a witness"],
+)
+async def test_an_element_that_starts_with_a_wrong_clock_and_no_catalog_serves_and_removes_nothing(
+    tmp_path: Path,
+    issuer: IssuerServer,
+    clock: SetClock,
+    process: ElementProcess,
+    sections: dict[str, Any],
+    lost: list[str],
+    days: int,
+    advice: str,
 ) -> None:
-    stored = (await process.client.stored(b"data", **TEMPORARY, ttl_days=1))["file_id"]
+    temporary = (await process.client.stored(b"data", **TEMPORARY, ttl_days=1))["file_id"]
+    in_a_month = clock.now() + timedelta(days=30)
+    kept = (await process.client.stored(b"kept", expires_at=in_a_month))["file_id"]
     await process.kill()
-    clock.set(days=365)
+    await asyncio.to_thread(lose, tmp_path / "storage", lost)
+    clock.set(days=days)
 
     async with element_process(
         tmp_path, issuer.jwks_url, environment=clock.environment, **sections
     ) as restarted:
         element = restarted.client
         element.token = process.client.token
+        refused = (await collected(element))["refused"]
+        deleted = await element.request("DELETE", f"/api/v1/files/{kept}")
+        more = await element.put(b"more")
+        clock.set()
+        believed = await collected(element, confirm_clock="clock.json" in lost)
 
-        assert "the clock says" in (await collected(element))["refused"]
-        assert await element.download(stored) == b"data"
-        assert (await element.put(b"more")).status == 201
+        assert f"the clock says {datetime.now().year + days // 365}" in refused
+        assert advice in refused
+        assert (deleted.status, deleted.problem) == (409, "retention-active")
+        assert more.status == 201
+        assert believed.get("refused") is None
+        assert sum(found["found"] for found in believed["found"].values()) == 0
+        assert await element.download(temporary) == b"data"
+
+
+def lose(root: Path, patterns: list[str]) -> None:
+    for path in [path for pattern in patterns for path in root.rglob(pattern)]:
+        path.unlink()
 
 
 async def test_tokens_are_those_of_the_time_that_the_element_sees(
