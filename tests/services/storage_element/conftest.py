@@ -1,6 +1,6 @@
 """A storage element for each test, and the issuer it trusts."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -8,10 +8,12 @@ import pytest
 
 from artstore.core.testing import IssuerServer, issuer_server
 from artstore.services.storage_element.clock import Clock
+from tests.s3.servers import S3Server
 from tests.services.storage_element.faulty_storage import Faults
 from tests.services.storage_element.harness import (
     MINT,
     ElementClient,
+    Options,
     StartElement,
     WrapStorage,
     element_settings,
@@ -50,3 +52,17 @@ async def element(start: StartElement) -> AsyncGenerator[ElementClient, None]:
 @pytest.fixture(params=[True, False], ids=["batches", "single objects"])
 def faults(request: pytest.FixtureRequest) -> Faults:
     return Faults(has_batches=request.param)
+
+
+@pytest.fixture
+def bucket(swift: S3Server) -> Iterator[str]:
+    with swift.bucket() as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def in_bucket(swift: S3Server, bucket: str) -> Options:
+    """The section ``storage`` of the configuration."""
+    return swift.options(
+        bucket, type="s3", prefix="se-01", part_size=5 * 1024 * 1024, probe=False, attempts=2
+    )

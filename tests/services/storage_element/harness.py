@@ -41,6 +41,8 @@ TEMPORARY: Final[Mapping[str, Any]] = {"retention_policy": "temporary"}
 
 NOTHING: Final = {"fraction": 0, "size": 0}
 NOTHING_KEPT_FREE: Final = {"capacity": {"warning": NOTHING, "critical": NOTHING, "full": NOTHING}}
+Options = Mapping[str, Any]
+"""A section of the configuration."""
 WrapStorage = Callable[[StorageBackend], StorageBackend]
 
 

@@ -390,6 +390,23 @@ async def test_a_run_that_would_remove_too_much_removes_nothing_unless_it_is_all
         assert await element.metric(REFUSED, cause="limit") == 2
 
 
+async def test_what_is_held_is_not_counted_among_what_would_be_removed(
+    start: StartElement, clock: FakeClock
+) -> None:
+    settings = {**QUIET, "limit_files": 2, "limit_percent": 10}
+    async with start(clock=clock, element={"collection": settings}) as element:
+        files = [await element.stored(b"data", **ONE_DAY) for _ in range(4)]
+        for each in files[:3]:
+            url = f"/api/v1/files/{each['file_id']}/holds"
+            assert (await element.request("POST", url, json={"reason": "case"})).status == 201
+        clock.advance(days=3)
+
+        report = await collect(element)
+
+        assert (found(report), removed(report)) == ({"expired": 1}, {"expired": 1})
+        assert len(await element.file_ids()) == 3
+
+
 # --- tombstones ---
 
 

@@ -2,9 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import ClientError, web
@@ -16,6 +15,7 @@ from tests.s3.servers import S3Server
 from tests.services.storage_element.harness import (
     TEMPORARY,
     ElementClient,
+    Options,
     StartElement,
     lose_catalog,
     sha256,
@@ -25,21 +25,8 @@ from tests.services.storage_element.processes import element_process
 MIB = 1024 * 1024
 LARGE = random.Random(3).randbytes(11 * MIB)
 """Three parts."""
-Options = Mapping[str, Any]
 IMPATIENT: Options = {"lease_ttl": 5}
 """So long the next waits for an element that was killed."""
-
-
-@pytest.fixture
-def bucket(swift: S3Server) -> Iterator[str]:
-    with swift.bucket() as bucket:
-        yield bucket
-
-
-@pytest.fixture
-def in_bucket(swift: S3Server, bucket: str) -> Options:
-    """The section ``storage`` of the configuration."""
-    return swift.options(bucket, type="s3", prefix="se-01", part_size=5 * MIB, probe=False, attempts=2)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ _FIELD: Final[dict[Dialect, str]] = {
 _EXPIRED: Final = (
     "SELECT file_id, storage_key, {size} AS size FROM catalog_files WHERE status = 'active'"
     " AND file_id > :after AND {policy} = 'temporary' AND {expires_at} <= :until"
+    " AND COALESCE({holds}, '[]') = '[]'"
     " ORDER BY file_id LIMIT :limit"
 )
 _TOMBSTONES: Final = (
@@ -56,11 +57,12 @@ class Data:
 
 
 async def expired(database: Database, *, until: datetime) -> AsyncGenerator[Candidate, None]:
-    """Temporary files whose time was over at ``until``."""
+    """Temporary files whose time was over at ``until`` and which nobody holds, maybe many for years."""
     sql = _EXPIRED.format(
         size=_field(database, "file_size"),
         policy=_field(database, "retention", "policy"),
         expires_at=_field(database, "retention", "expires_at"),
+        holds=_field(database, "retention", "holds"),
     )
     async for candidate in _walk(database, sql, reason="expired", until=until):
         yield candidate
