@@ -51,6 +51,16 @@ def test_a_typo_in_the_options_of_a_plugin_is_told(config: Path) -> None:
     assert "root" in failure(completed, code=2)
 
 
+def test_a_rule_that_would_protect_nothing_is_told(config: Path) -> None:
+    with config.open("a") as file:
+        file.write('[tls]\nverify_mode = "required"\nca_cert_file = "ca.crt"\n')
+        file.write('[[tls.client_names.query]]\npath = "/api/internal/.*"\nnames = ["billing"]\n')
+
+    completed = run_artstore("config", "check", "--config", str(config), check=False)
+
+    assert "matches no route of the role" in failure(completed, code=2)
+
+
 def test_a_typo_in_the_environment_is_told(config: Path) -> None:
     environment = {"ARTSTORE__ELEMENT__MOOD": "rw"}
 

@@ -65,15 +65,21 @@ def test_everything_unsafe_is_told_at_once(config: Path) -> None:
         "ARTSTORE__AUDIT__ENABLED": "false",
         "ARTSTORE__SERVER__CORS": '{origins = ["*"]}',
         "ARTSTORE__SERVER__RATE_LIMITS": "{credentials = 0, failures = 0}",
-        "ARTSTORE__SERVER__TRUSTED_PROXIES": '["0.0.0.0/0"]',
+        "ARTSTORE__SERVER__TRUSTED_PROXIES": '["0.0.0.0/1"]',
+        "ARTSTORE__ADMIN__ALLOWED_NETWORKS": '["0.0.0.0/0"]',
+        "ARTSTORE__AUTH": '{type = "oauth", jwks_url = "http://keys.example/jwks.json"}',
         "ARTSTORE__TLS__TRUSTED_PROXIES": '["::/0"]',
         "ARTSTORE__STORAGE": '{type = "s3", bucket = "docs", '
-        'access_key_id = "AKIA", secret_access_key = "hunter2"}',
+        'access_key_id = "AKIA", secret_access_key = "hunter2", endpoint_url = "http://s3.example"}',
     }
     secret = config.parent / "secrets" / "master-key"
     secret.parent.mkdir()
     secret.write_text("x" * 32)
     secret.chmod(0o644)
+    secret.parent.chmod(0o777)
+    key = config.parent / "certs" / "ca.key"
+    key.parent.mkdir()
+    key.touch(mode=0o644)
     config.chmod(0o666)
 
     completed = run_artstore("config", "check", "--config", str(config), check=False, environment=unsafe)
@@ -89,15 +95,20 @@ def test_everything_unsafe_is_told_at_once(config: Path) -> None:
         "server.cors.origins has *",
         "server.rate_limits.credentials is 0",
         "server.rate_limits.failures is 0",
-        "server.trusted_proxies has 0.0.0.0/0",
+        "server.trusted_proxies has 0.0.0.0/1",
+        "admin.allowed_networks has 0.0.0.0/0",
         "tls.trusted_proxies has ::/0",
         "the storage plugin's secret_access_key is written in the configuration",
+        "the storage plugin's endpoint_url is http://s3.example",
+        "the auth plugin's jwks_url is http://keys.example/jwks.json",
         f"others have access to the secret in {secret}",
+        f"others can replace the secrets in {secret.parent}",
+        f"others have access to the private key in {key}",
         f"others can change the configuration: chmod go-w {config}",
     ):
         assert finding in told
     assert "hunter2" not in told
-    assert told.count("\n  ") == 14
+    assert told.count("\n  ") == 19
 
 
 @pytest.mark.parametrize("command", [("run", "query", "--config"), ("up", "--data")])
@@ -118,6 +129,12 @@ def test_elsewhere_the_same_settings_are_taken(config: Path) -> None:
     run_artstore(
         "config", "check", "--config", str(config), environment={"ARTSTORE__LOGGING__LEVEL": "debug"}
     )
+
+
+def test_what_does_not_leave_the_machine_may_be_in_clear_text(config: Path) -> None:
+    environment = {"ARTSTORE__AUTH": '{type = "oauth", jwks_url = "http://127.0.0.1:9100/keys"}'}
+
+    run_artstore("config", "check", "--config", str(config), environment=environment)
 
 
 def test_tls_at_a_proxy_of_another_machine_is_not_enough(config: Path) -> None:

@@ -59,6 +59,12 @@ def test_the_environment_may_set_an_option_of_a_plugin(path: Path) -> None:
         ("base_port = 70000\n", "base_port: "),
         ("base_port = \n", "is not valid TOML"),
         ('[storage]\nroot = "x"\n', "storage.type: is required"),
+        ('[admin]\nurl = "localhost:8000"\n', "admin.url: should be a URL such as https://archive.example"),
+        ('[admin]\nurl = "http://me:pw@host"\n', "admin.url: should be a URL such as"),
+        ('[admin]\nelements = ["se-1"]\n', "admin.elements.0: should be a URL such as"),
+        ('[admin]\nelements = "http://se-1"\n', "admin.elements: should be a list"),
+        ("admin = 3\n", "admin: should be a set of named values"),
+        ('base_directory = "/etc"\n', "base_directory: is unknown"),
     ],
 )
 def test_a_mistake_in_the_file_is_told_in_one_line_that_names_it(path: Path, text: str, said: str) -> None:
@@ -101,11 +107,13 @@ def test_a_folder_in_place_of_the_file_is_told(tmp_path: Path) -> None:
 
 def test_urls_of_addresses_that_nobody_can_connect_to_are_replaced(path: Path) -> None:
     path.write_text(
-        '[query]\nhost = "0.0.0.0"\n[admin]\nhost = "::1"\n[ingester]\nurl = "https://in.example/"\n'
+        '[query]\nhost = "0.0.0.0"\n[element]\nhost = "::"\n[admin]\nhost = "::1"\n'
+        '[ingester]\nurl = "https://in.example/"\n'
     )
 
     settings = read_settings(path, environment={})
 
     assert settings.url("query") == "http://127.0.0.1:8030"
     assert settings.url("admin") == "http://[::1]:8000"
+    assert settings.url("element") == "http://[::1]:8010"
     assert settings.url("ingester") == "https://in.example"

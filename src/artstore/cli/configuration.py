@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 from pydantic import JsonValue
 
-from artstore.cli.composition import ROLES, plugin_sections
+from artstore.cli.composition import ROLES, make_app, plugin_sections
 from artstore.cli.directory import CONFIG_NAME, DEFAULT_DATA
 from artstore.cli.output import JsonOption, console, print_json, print_table
 from artstore.cli.production import refuse_unsafe
@@ -35,6 +35,8 @@ def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
                 update={name: _without_references(value) for name, value in section.options.items()}
             ),
         )
+    for role in ROLES:
+        make_app(role, settings)
     refuse_unsafe(settings, config)
     console.print(f"{config} can be used", markup=False)
 

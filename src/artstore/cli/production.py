@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from pydantic import BaseModel, SecretStr
 
+from artstore.cli.authority import AUTHORITY
 from artstore.cli.composition import ROLES, plugin_sections
+from artstore.cli.directory import CERTS_NAME
 from artstore.core import registry as kinds
-from artstore.core.config import Settings
-from artstore.core.production import unsafe_settings
-from artstore.core.registry import Registry
+from artstore.core.config import PluginSection, Settings
+from artstore.core.production import crosses_in_clear_text, unsafe_settings
+from artstore.core.registry import Kind, Registry
 from artstore.core.spec import ConfigurationError
 from artstore.core.tls.settings import ROLE_PLACEHOLDER, is_pem
 
@@ -33,7 +35,7 @@ def refuse_unsafe(settings: Settings, config: Path) -> None:
         *_open_to_writing(config),
         *_open_secrets(registry, settings),
         *_open_keys(settings),
-        *_written_secrets(registry, settings),
+        *_plugin_options(registry, settings),
     ]
     if findings:
         raise ConfigurationError(
@@ -55,6 +57,8 @@ def _open_secrets(registry: Registry, settings: Settings) -> Iterator[str]:
             continue
         directory: Path = registry.config(kinds.SECRETS, section).model_dump()["directory"]
         if directory.is_dir():
+            if directory.stat().st_mode & _OTHERS_WRITE:
+                yield f"others can replace the secrets in {directory}: chmod 700 {directory}"
             yield from (
                 f"others have access to the secret in {path}: chmod 600 {path}"
                 for path in sorted(directory.iterdir())
@@ -63,6 +67,7 @@ def _open_secrets(registry: Registry, settings: Settings) -> Iterator[str]:
 
 
 def _open_keys(settings: Settings) -> Iterator[str]:
+    yield from _open_key(settings.base_directory / CERTS_NAME / f"{AUTHORITY}.key")
     for name in ("key_file", "client_key_file"):
         key = getattr(settings.tls, name)
         if not isinstance(key, SecretStr):
@@ -73,19 +78,43 @@ def _open_keys(settings: Settings) -> Iterator[str]:
         for path in dict.fromkeys(
             settings.base_directory / key.get_secret_value().replace(ROLE_PLACEHOLDER, role) for role in ROLES
         ):
-            if path.is_file() and path.stat().st_mode & _OTHERS:
-                yield f"others have access to the private key in {path}: chmod 600 {path}"
+            yield from _open_key(path)
 
 
-def _written_secrets(registry: Registry, settings: Settings) -> Iterator[str]:
-    """Secrets in a configuration file end up in backups, in repositories and on screens."""
+def _open_key(path: Path) -> Iterator[str]:
+    if path.is_file() and path.stat().st_mode & _OTHERS:
+        yield f"others have access to the private key in {path}: chmod 600 {path}"
+
+
+def _plugin_options(registry: Registry, settings: Settings) -> Iterator[str]:
     sections = [each for role in ROLES for each in plugin_sections(role, registry, settings)]
     yield from dict.fromkeys(
-        f"the {kind.name} plugin's {option} is written in the configuration: put it into a secret and "
-        f'write {option} = {{ secret = "NAME" }}'
+        finding
         for _, kind, section in sections
-        for option in _secret_options(registry.provider(kind, section.type).config, section.options)
+        for finding in (
+            *_written_secrets(kind, section, registry.provider(kind, section.type).config),
+            *_clear_text(kind, section, settings),
+        )
     )
+
+
+def _written_secrets(kind: Kind[Any], section: PluginSection, model: type[BaseModel]) -> Iterator[str]:
+    """Secrets in a configuration file end up in backups, in repositories and on screens."""
+    for option in _secret_options(model, section.options):
+        yield (
+            f"the {kind.name} plugin's {option} is written in the configuration: put it into a secret and "
+            f'write {option} = {{ secret = "NAME" }}'
+        )
+
+
+def _clear_text(kind: Kind[Any], section: PluginSection, settings: Settings) -> Iterator[str]:
+    """Keys that tokens are verified with, and documents, must come from whom they should come from."""
+    told_elsewhere = {settings.issuer_url(), *map(settings.url, ROLES)}
+    for option, value in section.options.items():
+        if not isinstance(value, str) or not value.startswith("http://") or value in told_elsewhere:
+            continue
+        if crosses_in_clear_text(value):
+            yield f"the {kind.name} plugin's {option} is {value}: it must be an https URL"
 
 
 def _secret_options(model: type[BaseModel], options: Mapping[str, Any]) -> Iterable[str]:

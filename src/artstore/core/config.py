@@ -1,13 +1,14 @@
 """Settings: one TOML file, overridden by ``ARTSTORE__SECTION__KEY`` variables, frozen once read."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from artstore.core.capacity import CapacityThresholds
 from artstore.core.logging import LogFormat, LogLevel
@@ -32,6 +33,19 @@ PORT_OFFSETS: Mapping[RoleName, int] = {"admin": 0, "element": 10, "ingester": 2
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+
+
+_WEB_ADDRESS: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+
+
+def _web_address(text: str) -> str:
+    """Without user information: addresses are logged."""
+    if _WEB_ADDRESS.fullmatch(text) is None:
+        raise ValueError("should be a URL such as https://archive.example")
+    return text
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 class Section(BaseModel):
@@ -116,7 +130,7 @@ class RoleSettings(Section):
         int | None, Field(ge=1, le=65535, description="Default: `base_port` plus the role's offset.")
     ] = None
     url: Annotated[
-        str | None,
+        WebAddress | None,
         Field(
             description="URL under which others reach this role. Default: from host and port; for admin, "
             "where neither is set, the `issuer`."
@@ -199,7 +213,7 @@ class AdminSettings(RoleSettings):
     ] = None
     signing_keys: SigningKeySettings = SigningKeySettings()
     elements: Annotated[
-        tuple[str, ...] | None,
+        tuple[WebAddress, ...] | None,
         Field(
             description="URLs of storage elements that are registered at start, as soon as they answer. "
             "Default: the element of this file."
@@ -430,7 +444,8 @@ class Settings(Section):
 
     def _listening_url(self, role: RoleName) -> str:
         host = self.role(role).host
-        host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared only
+        # Who listens to all addresses of IPv6 listens to none of IPv4.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - looked up
         host = f"[{host}]" if ":" in host else host
         return f"{'https' if self.tls.enabled else 'http'}://{host}:{self.port(role)}"
 
@@ -453,6 +468,8 @@ def read_settings(
             keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
             _put(document, keys, _parse(value), source=name)
             sources[keys[0]] = name if keys[0] not in sources else f"{sources[keys[0]]} or {name}"
+    if "base_directory" in document:
+        raise ConfigurationError(f"base_directory: is unknown ({sources['base_directory']})")
     document.update(overrides)
     document["base_directory"] = path.resolve().parent
     try:

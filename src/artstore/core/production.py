@@ -10,6 +10,9 @@ from artstore.core.protection import ANY_ORIGIN, parse_address
 Rule = Callable[[Settings], Iterator[str]]
 """Names each setting that it finds unsafe, and what to change."""
 
+SMALLEST_PREFIX: Final = 8
+"""Bits; nobody owns all of a network that is larger."""
+
 
 def unsafe_settings(settings: Settings) -> list[str]:
     """Everything in ``settings`` that must not be so in production; nothing elsewhere."""
@@ -45,12 +48,18 @@ def _limits(settings: Settings) -> Iterator[str]:
         yield "server.rate_limits.credentials is 0: secrets and passwords can be tried without end"
     if not limits.failures:
         yield "server.rate_limits.failures is 0: secrets can be tried from many addresses without end"
-    for network in settings.server.trusted_proxies:
-        if network.prefixlen == 0:
-            yield f"server.trusted_proxies has {network}: everybody could choose the address they come from"
-    for network in settings.tls.trusted_proxies:
-        if network.prefixlen == 0:
-            yield f"tls.trusted_proxies has {network}: everybody could choose the certificate they have"
+
+
+def _networks(settings: Settings) -> Iterator[str]:
+    believed = (
+        ("server.trusted_proxies", settings.server.trusted_proxies, "choose the address they come from"),
+        ("tls.trusted_proxies", settings.tls.trusted_proxies, "choose the certificate they have"),
+        ("admin.allowed_networks", settings.admin.allowed_networks or (), "send admin to any machine"),
+    )
+    for setting, networks, danger in believed:
+        for network in networks:
+            if network.prefixlen < SMALLEST_PREFIX:
+                yield f"{setting} has {network}: everybody could {danger}"
 
 
 def _origins(settings: Settings) -> Iterator[str]:
@@ -68,7 +77,20 @@ def _auditing(settings: Settings) -> Iterator[str]:
         yield "audit.enabled is false: nobody could tell who did what"
 
 
-RULES: Final[tuple[Rule, ...]] = (_clear_text, _foreign_urls, _limits, _origins, _logging, _auditing)
+RULES: Final[tuple[Rule, ...]] = (
+    _clear_text,
+    _foreign_urls,
+    _limits,
+    _networks,
+    _origins,
+    _logging,
+    _auditing,
+)
+
+
+def crosses_in_clear_text(url: str) -> bool:
+    """Whether what is said to ``url`` can be read on the way to another machine."""
+    return not _is_https(url) and _is_open(urlsplit(url).hostname or "")
 
 
 def _is_https(url: str) -> bool:

@@ -30,7 +30,7 @@ from artstore.core.spec import (
     StorageBackend,
     hookspecs,
 )
-from artstore.core.validation import describe
+from artstore.core.validation import describe, one_line
 
 T = TypeVar("T")
 KindName = Literal["storage", "secrets", "auth", "metadata", "cache"]
@@ -87,7 +87,7 @@ class Registry:
         try:
             config: PluginConfig = provider.config.model_validate(section.options)
         except ValidationError as error:
-            faults = "; ".join(f"{path}: {message}" for path, message in describe(error, provider.config))
+            faults = one_line(describe(error, provider.config))
             raise PluginError(f"[{kind.name}] type {section.type}: {faults}") from None
         return _with_absolute_paths(config, self._base_directory)
 

@@ -19,7 +19,10 @@ MAX_NAME_LENGTH: Final = 100
 _MESSAGES: Final[Mapping[str, str]] = {
     "missing": "is required",
     "string_unicode": "contains a lone surrogate, which is not a character: send valid UTF-8",
-    # The messages of pydantic for these repeat parts of the input.
+    # Of pydantic's messages for these, one is about Python, not about TOML or JSON.
+    "tuple_type": "should be a list",
+    "model_type": "should be a set of named values",
+    # The others repeat parts of the input.
     "uuid_parsing": "should be a UUID",
     "union_tag_invalid": "should have one of the documented types",
 }
@@ -39,8 +42,12 @@ def check_printable(text: str) -> str:
 def invalid_request(error: ValidationError, model: type[BaseModel] | None = None) -> InvalidRequestError:
     """The domain error for ``error``; with ``model``, unknown fields are told the nearest known name."""
     faults = describe(error, model)
-    told = "; ".join(f"{path}: {message}" if path else message for path, message in faults)
-    return InvalidRequestError(told, faults)
+    return InvalidRequestError(one_line(faults), faults)
+
+
+def one_line(faults: Sequence[tuple[str, str]]) -> str:
+    """What :func:`describe` has found, for a person."""
+    return "; ".join(f"{path}: {message}" if path else message for path, message in faults)
 
 
 def describe(error: ValidationError, model: type[BaseModel] | None = None) -> list[tuple[str, str]]:

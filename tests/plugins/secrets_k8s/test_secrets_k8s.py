@@ -135,6 +135,20 @@ async def test_what_is_no_file_or_too_large_is_refused(volume: Volume, secrets: 
         await secrets.get("pipe")
 
 
+async def test_a_folder_in_place_of_a_secret_costs_no_descriptors(
+    volume: Volume, secrets: MountedSecrets
+) -> None:
+    volume.put({"pepper": b"swordfish"})
+    (volume.directory / "..2026_11_25_1" / "folder").mkdir()
+    before = len(os.listdir("/proc/self/fd"))
+
+    for _ in range(20):
+        with pytest.raises(UnavailableError, match="directory"):
+            await secrets.get("folder")
+
+    assert len(os.listdir("/proc/self/fd")) < before + 20
+
+
 async def test_a_volume_that_cannot_be_read_is_unavailable(volume: Volume, secrets: MountedSecrets) -> None:
     volume.put({"pepper": b"swordfish"})
     (volume.directory / CURRENT).unlink()

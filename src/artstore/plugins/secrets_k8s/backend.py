@@ -65,8 +65,7 @@ def _version(directory: Path) -> str | None:
 
 
 def _read_file(path: Path, version: str) -> SecretValue:
-    # Opening a pipe must not wait for a writer.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+    with open(path, "rb", opener=_without_waiting) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise ForbiddenError(f"{path} is not a regular file; put the secret in one")
@@ -76,3 +75,8 @@ def _read_file(path: Path, version: str) -> SecretValue:
     if len(value) > LARGEST_SECRET:
         raise ContentTooLargeError(limit=LARGEST_SECRET, what=f"the secret {path.name}")
     return SecretValue(value, version=f"{version}-{status.st_mtime_ns:x}", source=f"mounted file {path}")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opening a pipe must not wait for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
