@@ -240,6 +240,10 @@ class AdminSettings(RoleSettings):
             description="Seconds for which the temporary copy of a finalized file is kept.",
         ),
     ] = 86400
+    finalization_retention: Annotated[
+        float,
+        Field(ge=1, description="Days for which a finalization that was completed or undone is told of."),
+    ] = 90
     passwords: PasswordSettings = PasswordSettings()
     logins: LoginSettings = LoginSettings()
 

@@ -1,4 +1,4 @@
-"""Finalizations are kept: one of a file at a time, one of a key for ever, and never by two at once."""
+"""Finalizations are kept: one of a file at a time, one of a key, and never by two at once."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -111,6 +111,27 @@ async def test_what_is_due_comes_in_the_order_of_its_waiting(store: Finalization
 
     assert list(await store.due(NOW, limit=10)) == [first, later]
     assert list(await store.due(NOW, limit=1)) == [first]
+
+
+async def test_what_ended_long_ago_is_forgotten_and_what_needs_a_look_is_not(
+    store: FinalizationsStore, database: Database
+) -> None:
+    lease = await LeasesStore(database).acquire("finalizer", holder="first", duration=timedelta(hours=1))
+    assert lease is not None
+    day, ends = timedelta(days=1), {"next_attempt_at": None}
+    for status in ("completed", "rolled_back"):
+        await store.begin(wanted(**ends, status=status, completed_at=NOW - day, created_at=NOW - 2 * day))
+    kept = [
+        await store.begin(wanted(**ends, status="completed", completed_at=NOW, created_at=NOW - 2 * day)),
+        await store.begin(wanted(**ends, status="failed", completed_at=NOW - day, created_at=NOW - 2 * day)),
+        await store.begin(wanted(created_at=NOW - 2 * day)),
+    ]
+
+    assert await store.forget(before=NOW, lease=lease) == 2
+
+    assert {one.finalization_id for one in (await store.list()).items} == {
+        one.finalization_id for one in kept
+    }
 
 
 async def test_progress_is_noted_and_decides_nothing(store: FinalizationsStore) -> None:

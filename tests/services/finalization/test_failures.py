@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from tests.faults import fault_proxy
-from tests.services.admin.harness import eventually
+from tests.services.admin.harness import eventually, sql_in
 from tests.services.finalization.harness import (
     AT_ONCE,
     Finalizing,
@@ -372,3 +372,30 @@ async def test_a_source_that_is_gone_already_is_as_good_as_removed(roles: Roles)
     await finalizing.reaches(finalization_id, "completed")
 
     await finalizing.assert_permanent(file_id, CONTENT, finalizing.elements[1])
+
+
+async def test_of_what_was_completed_long_ago_the_file_stays_and_nothing_else(roles: Roles) -> None:
+    finalizing = await start_finalizing(roles, admin=AT_ONCE)
+    old, new = await finalizing.temporary(b"old"), await finalizing.temporary(b"new")
+    ids = [(await finalizing.started(file_id, key=file_id))["finalization_id"] for file_id in (old, new)]
+    for finalization_id in ids:
+        await finalizing.reaches(finalization_id, "completed")
+    await finalizing.admin.stop()
+    days = f"{91 * 86_400_000_000}"
+    await sql_in(
+        roles.data,
+        f"UPDATE finalizations SET created_at = created_at - {days}, completed_at = completed_at - {days}"
+        " WHERE finalization_id = :id",
+        {"id": ids[0]},
+    )
+    await finalizing.admin.start()
+
+    async def is_forgotten() -> bool:
+        url = f"{finalizing.ingester.url}/api/v1/finalizations/{ids[0]}"
+        return (await roles.request("GET", url)).status == 404
+
+    await eventually(is_forgotten)
+    assert (await finalizing.look(ids[1]))["status"] == "completed"
+    again = await finalizing.finalize(old, key=old)
+    assert (again.status, again.json()["status"]) == (200, "completed")
+    await finalizing.assert_permanent(old, b"old", finalizing.elements[1])

@@ -87,6 +87,13 @@ _SAVE: Final = (
     )
     + ", revision = :revision + 1 WHERE finalization_id = :finalization_id AND revision = :revision"
 )
+_FORGET: Final = (
+    "DELETE FROM finalizations WHERE finalization_id IN"
+    " (SELECT finalization_id FROM finalizations WHERE created_at < :before AND completed_at < :before"
+    " AND status IN ('completed', 'rolled_back') ORDER BY created_at LIMIT :limit)"
+)
+FORGOTTEN_AT_ONCE: Final = 1000
+"""At most: others wait for that transaction."""
 
 
 class FinalizationsStore:
@@ -179,6 +186,20 @@ class FinalizationsStore:
             return None
         return finalization.model_copy(update={"revision": finalization.revision + 1}) if saved else None
 
+    async def forget(self, *, before: datetime, lease: Lease) -> int:
+        """Remove some of those that came to an end before a moment; how many.
+
+        Those that failed half-way stay: somebody has to look at them.
+
+        Raises:
+            PreconditionFailedError: ``lease`` is lost.
+        """
+        async with self._database.transaction() as transaction:
+            await require_lease(transaction, lease)
+            return await transaction.execute(
+                _FORGET, {"before": to_microseconds(before), "limit": FORGOTTEN_AT_ONCE}
+            )
+
     async def note_progress(self, finalization_id: str, bytes_copied: int) -> None:
         """How many bytes the present attempt has copied. It decides nothing."""
         async with self._database.transaction() as transaction:
@@ -206,7 +227,7 @@ class FinalizationsStore:
 
 
 async def _known(transaction: Transaction, wanted: Finalization) -> Finalization | None:
-    """A key is looked for first: repeating a request finds the same finalization for ever."""
+    """A key is looked for first: repeating a request finds the same one for as long as it is kept."""
     row = await transaction.fetch_one(
         "SELECT * FROM finalizations WHERE request_key = :request_key", {"request_key": wanted.request_key}
     )

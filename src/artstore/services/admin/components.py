@@ -151,7 +151,11 @@ async def make_components(
         removal_delay=timedelta(seconds=settings.admin.source_removal_delay),
     )
     finalizer = Finalizer(
-        finalizing, steps, measured.finalizations, attempts=settings.admin.finalization_attempts
+        finalizing,
+        steps,
+        measured.finalizations,
+        attempts=settings.admin.finalization_attempts,
+        retention=timedelta(days=settings.admin.finalization_retention),
     )
     return Components(
         metrics=measured,

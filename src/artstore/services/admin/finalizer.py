@@ -10,7 +10,7 @@ from typing import Final
 from artstore.core.finalization import UNDER_WAY
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError
-from artstore.core.stores.finalizations import Finalization, FinalizationsStore
+from artstore.core.stores.finalizations import FORGOTTEN_AT_ONCE, Finalization, FinalizationsStore
 from artstore.core.stores.leases import Lease
 from artstore.services.admin.finalization_metrics import FinalizationMetrics
 from artstore.services.admin.finalization_steps import (
@@ -30,6 +30,9 @@ FIRST_PAUSE: Final = 1.0
 LAST_PAUSE: Final = 300.0
 """Seconds between two attempts, which double, less a random part, so that many do not come together."""
 
+FORGET_INTERVAL: Final = 3600.0
+"""Seconds between two looks for what ended so long ago that it need not be kept."""
+
 PROGRESS_INTERVAL: Final = 0.5
 """Seconds between two notes of how many bytes were copied."""
 
@@ -37,7 +40,10 @@ _log: Final = get_logger("finalizations")
 
 
 class Finalizer:
-    """Works on all that is due. What was begun before a restart goes on where it was."""
+    """Works on all that is due. What was begun before a restart goes on where it was.
+
+    What has ended is told of for ``retention``.
+    """
 
     def __init__(
         self,
@@ -46,11 +52,14 @@ class Finalizer:
         metrics: FinalizationMetrics,
         *,
         attempts: int,
+        retention: timedelta,
     ) -> None:
         self._store = store
         self._steps = steps
         self._metrics = metrics
         self._attempts = attempts
+        self._retention = retention
+        self._forget_at = 0.0
         self._working: set[str] = set()
         self._told = asyncio.Event()
 
@@ -74,6 +83,7 @@ class Finalizer:
                             self._working.add(one.finalization_id)
                             group.create_task(self._work(one, lease))
                     await self._show()
+                    await self._forget(lease)
                     await self._wait()
         finally:
             self._working.clear()
@@ -159,6 +169,16 @@ class Finalizer:
     async def _show(self) -> None:
         oldest = await self._store.oldest(UNDER_WAY)
         self._metrics.show(await self._store.count_by_status(), oldest=oldest)
+
+    async def _forget(self, lease: Lease) -> None:
+        """Some at a time, until none is left: a table that has grown for years is no reason to stop."""
+        if time.monotonic() < self._forget_at:
+            return
+        forgotten = await self._store.forget(before=datetime.now(UTC) - self._retention, lease=lease)
+        if forgotten:
+            _log.info("finalizations_forgotten", finalizations=forgotten)
+        if forgotten < FORGOTTEN_AT_ONCE:
+            self._forget_at = time.monotonic() + FORGET_INTERVAL
 
 
 def failed(one: Finalization, reason: str) -> Finalization:
