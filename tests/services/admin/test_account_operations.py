@@ -336,6 +336,19 @@ async def test_the_hashes_of_five_former_secrets_are_kept(admin: AdminClient) ->
     assert current not in former
 
 
+async def test_of_several_rotations_at_once_of_a_system_account_the_kept_secret_is_good(
+    admin: AdminClient,
+) -> None:
+    [account] = (await admin.get(ACCOUNTS, search="sa_dev_query"))["items"]
+    for _ in range(10):
+        answers = await asyncio.gather(
+            *(send(admin, "POST", account, "/rotate-secret", json={}) for _ in range(4))
+        )
+
+        assert {answer.status for answer in answers} == {200}
+        assert (await admin.ask_token(admin.credentials("query"))).status == 200
+
+
 async def test_a_former_secret_of_a_system_account_is_adopted_with_a_warning(start: StartAdmin) -> None:
     async with start() as admin:
         former = (admin.secrets / "client-query").read_text()

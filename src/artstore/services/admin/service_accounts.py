@@ -5,6 +5,7 @@ from collections.abc import Callable, Set
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from artstore.core.client.tokens import ClientCredentials
 from artstore.core.scopes import PERSON_SCOPES, require_held, scopes_of
 from artstore.core.secrets import SecretsChain
 from artstore.core.spec import AlreadyExistsError, ForbiddenError
@@ -210,19 +211,39 @@ class ServiceAccounts:
             ForbiddenError: it may do more than whoever asks.
             UnsupportedError: it is a system account, and its secret is kept where it cannot be written.
         """
-        secret, now = self._client_secrets.new(), datetime.now(UTC)
+        secret = self._client_secrets.new()
 
-        def rotated(account: ServiceAccount) -> ServiceAccount:
+        def check(account: ServiceAccount) -> None:
             require_held(_grantable(account), held_scopes)
-            return with_secret(account, self._client_secrets.digest(secret), rotation, now)
 
         account = await self._store.get(str(account_id))
-        if account.is_system:
-            rotated(account)  # or it must not be changed where it is kept, either
-            # The kept one changes first: it is what holds if this is interrupted (see bootstrap).
-            await self._chain.replace(secret_name(account.name), credentials_text(account.client_id, secret))
-        account = await self._store.change(account.id, rotated, at=now)
-        return view_with_secret(account, None if account.is_system else secret)
+        if not account.is_system:
+            return view_with_secret(await self._replace_secret(account, secret, rotation, check), secret)
+        check(account)
+        # The kept one changes first: it is what holds if this is interrupted (see bootstrap).
+        await self._chain.replace(secret_name(account.name), credentials_text(account.client_id, secret))
+        while True:
+            account = await self._replace_secret(account, secret, rotation, check)
+            kept = await self._chain.require(secret_name(account.name))
+            secret, replaced = ClientCredentials.parse(kept.text()).client_secret, secret
+            if secret == replaced:
+                return view_with_secret(account, None)
+            # Somebody else rotates it just now: of several, the one that is kept holds.
+
+    async def _replace_secret(
+        self,
+        account: ServiceAccount,
+        secret: str,
+        rotation: SecretRotation,
+        check: Callable[[ServiceAccount], None],
+    ) -> ServiceAccount:
+        digest, now = self._client_secrets.digest(secret), datetime.now(UTC)
+
+        def rotated(found: ServiceAccount) -> ServiceAccount:
+            check(found)
+            return with_secret(found, digest, rotation, now)
+
+        return await self._store.change(account.id, rotated, at=now)
 
     async def _change(
         self,
