@@ -14,7 +14,7 @@ LATER = START + timedelta(days=1)
 
 @pytest.fixture
 def accounts(database: Database) -> AccountsStore:
-    return AccountsStore(database)
+    return AccountsStore(database, now=lambda: LATER)
 
 
 def account(name: str, **changes: Any) -> ServiceAccount:
@@ -32,7 +32,7 @@ def account(name: str, **changes: Any) -> ServiceAccount:
 
 
 async def change(accounts: AccountsStore, account_id: str, **changes: object) -> ServiceAccount:
-    return await accounts.change(account_id, lambda found: found.model_copy(update=changes), at=LATER)
+    return await accounts.change(account_id, lambda found: found.model_copy(update=changes))
 
 
 async def test_an_account_comes_back_as_it_was_created(accounts: AccountsStore) -> None:
@@ -113,7 +113,6 @@ async def test_the_previous_secret_stays_good_for_a_while(accounts: AccountsStor
     rotated = await accounts.change(
         "id-billing",
         lambda found: found.with_secret("second-hash", at=LATER, expires_at=None, previous_until=LATER),
-        at=LATER,
     )
 
     assert rotated == await accounts.get("id-billing")

@@ -1,14 +1,22 @@
 """Service accounts over HTTP: changed, suspended, looked for, watched; system accounts stay as they are."""
 
 import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from structlog.testing import capture_logs
 
 from artstore.core.client.tokens import ClientCredentials
+from artstore.core.revocation import whole_client
+from artstore.core.stores.revocations import RevocationRow
 from tests.services.admin.conftest import StartAdmin
 from tests.services.admin.harness import ACCOUNTS, AdminClient, claims_of, eventually, sql
+from tests.services.admin.test_client_assertions import Client
 from tests.services.storage_element.harness import Answer
 
 FILES: Final = "/api/v1/files"
@@ -27,6 +35,19 @@ async def send(
 
 async def names(admin: AdminClient, **query: object) -> list[str]:
     return [account["name"] for account in (await admin.get(ACCOUNTS, **query))["items"]]
+
+
+@asynccontextmanager
+async def busy_database(data: Path) -> AsyncGenerator[sqlite3.Connection, None]:
+    """Another process writes, and nobody else before it commits."""
+    database = await asyncio.to_thread(
+        sqlite3.connect, data / "index.db", isolation_level=None, check_same_thread=False
+    )
+    await asyncio.to_thread(database.execute, "BEGIN IMMEDIATE")
+    try:
+        yield database
+    finally:
+        await asyncio.to_thread(database.close)
 
 
 async def system_account(admin: AdminClient) -> dict[str, Any]:
@@ -181,6 +202,41 @@ async def test_what_one_takes_away_is_not_given_back_by_another_who_changes_a_wo
 
         assert {answer.status for answer in answers} == {200}
         assert (await admin.get(f"{ACCOUNTS}/{account['id']}"))["role"] == "READONLY"
+
+
+async def test_what_is_taken_away_while_the_database_is_busy_is_in_no_token_of_that_time(
+    admin: AdminClient,
+) -> None:
+    account = await admin.create_account(role="USER")
+    async with busy_database(admin.data) as database:
+        change = asyncio.create_task(send(admin, "PATCH", account, json={"role": "READONLY"}))
+        await asyncio.sleep(1.1)  # into the next second: that is how exactly tokens are dated
+        asked = asyncio.create_task(admin.token(credentials_of(account), scope="files:write"))
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(database.commit)
+        assert (await change).status == 200
+
+    assert (await admin.request("GET", FILES, token=await asked)).status == 401
+
+
+async def test_what_another_process_takes_away_while_a_token_is_made_is_not_in_it(admin: AdminClient) -> None:
+    client = await Client.new(admin)  # its assertion is written down between reading and signing
+    async with busy_database(admin.data) as database:
+        asked = asyncio.create_task(client.ask(client.assertion(), scope="files:read"))
+        await asyncio.sleep(0.1)
+        now = datetime.now(UTC)
+        row = RevocationRow(id="other", **whole_client(client.client_id, at=now).model_dump()).to_row()
+        columns = ", ".join(row)
+        statement = f"INSERT INTO revocations (sequence, {columns}) VALUES (1, :{', :'.join(row)})"
+        await asyncio.to_thread(database.execute, statement, row)
+        await asyncio.sleep(1.1)
+        await asyncio.to_thread(database.commit)
+    token = (await asked).json()["access_token"]
+
+    async def is_refused() -> bool:
+        return (await admin.request("GET", FILES, token=token)).status == 401
+
+    await eventually(is_refused, patience=3)
 
 
 CHANGES: Final[list[tuple[str, str, dict[str, Any] | None]]] = [

@@ -103,10 +103,17 @@ _UPDATE: Final = (
 
 
 class AccountsStore:
-    """The service accounts. A deleted one keeps its row, for the audit, and sets its name free."""
+    """The service accounts. A deleted one keeps its row, for the audit, and sets its name free.
 
-    def __init__(self, database: Database) -> None:
+    The time of a change is asked for in its transaction: however long that has waited for others, tokens
+    that were issued meanwhile are older.
+    """
+
+    def __init__(
+        self, database: Database, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._database = database
+        self._now = now
 
     async def create(self, account: ServiceAccount) -> None:
         """Add an account.
@@ -187,7 +194,7 @@ class AccountsStore:
         return await count(self._database, "SELECT 1 FROM service_accounts WHERE status <> 'deleted'")
 
     async def change(
-        self, account_id: str, change: Callable[[ServiceAccount], ServiceAccount], *, at: datetime
+        self, account_id: str, change: Callable[[ServiceAccount], ServiceAccount]
     ) -> ServiceAccount:
         """Change an account; the account as it is now.
 
@@ -200,10 +207,11 @@ class AccountsStore:
         """
         async with self._database.transaction() as transaction:
             account = await _get(transaction, account_id)
+            at = self._now()
             changed = change(account).model_copy(update={"updated_at": at})
             return await _replace(transaction, changed, _revocation(account, changed, at=at))
 
-    async def revoke_tokens(self, account_id: str, *, at: datetime) -> ServiceAccount:
+    async def revoke_tokens(self, account_id: str) -> ServiceAccount:
         """Revoke every token that the account has; it may ask for others.
 
         Raises:
@@ -211,8 +219,9 @@ class AccountsStore:
         """
         async with self._database.transaction() as transaction:
             account = await _get(transaction, account_id)
-            revocation = None if account.status != "active" else whole_client(account.client_id, at=at)
-            return await _replace(transaction, account, revocation)
+            if account.status != "active":  # none that it has is good
+                return account
+            return await _replace(transaction, account, whole_client(account.client_id, at=self._now()))
 
     async def touch(self, account_id: str, *, at: datetime) -> None:
         """Note that the account was given a token. An unknown account is not an error."""

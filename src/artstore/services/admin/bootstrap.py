@@ -121,9 +121,7 @@ class Bootstrap:
                 "for its own: delete that account before the upgrade"
             )
         with suppress(NotFoundError):  # another process was first
-            await self._accounts.change(
-                former.id, lambda account: with_status(account, "deleted"), at=datetime.now(UTC)
-            )
+            await self._accounts.change(former.id, lambda account: with_status(account, "deleted"))
 
     async def _created_by_another(self, account: ServiceAccount) -> ServiceAccount:
         other = await self._accounts.find_by_client_id(account.client_id)
@@ -147,13 +145,12 @@ class Bootstrap:
         is_right = (account.role, account.scopes, account.status) == (wanted.role, wanted.scopes, "active")
         if not is_right:
             right = {"role": wanted.role, "scopes": wanted.scopes, "status": "active"}
-            await self._accounts.change(account.id, lambda found: found.model_copy(update=right), at=now)
+            await self._accounts.change(account.id, lambda found: found.model_copy(update=right))
         digest = self._client_secrets.digest(credentials.client_secret)
         if account.secret_hash != digest:
             await self._accounts.change(
                 account.id,
                 lambda found: found.with_secret(digest, at=now, expires_at=None, previous_until=now),
-                at=now,
             )
             # An older one comes from a backup, or from somebody who has kept it.
             write = _log.warning if digest in account.secret_history else _log.info

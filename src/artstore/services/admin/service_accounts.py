@@ -197,7 +197,7 @@ class ServiceAccounts:
         """
         account = await self._store.get(str(account_id))
         require_held(_grantable(account), held_scopes)
-        revoked = await self._store.revoke_tokens(account.id, at=datetime.now(UTC))
+        revoked = await self._store.revoke_tokens(account.id)
         await self._revocations.look()
         return view(revoked)
 
@@ -243,7 +243,7 @@ class ServiceAccounts:
             check(found)
             return with_secret(found, digest, rotation, now)
 
-        return await self._store.change(account.id, rotated, at=now)
+        return await self._store.change(account.id, rotated)
 
     async def _change(
         self,
@@ -264,7 +264,7 @@ class ServiceAccounts:
             return after
 
         try:
-            account = await self._store.change(str(account_id), changed, at=datetime.now(UTC))
+            account = await self._store.change(str(account_id), changed)
         except AlreadyExistsError:
             raise AlreadyExistsError("another service account has this name") from None
         await self._revocations.look()

@@ -59,6 +59,7 @@ class TokenEndpoint:
             TokenRefusedError: the credentials do not hold, the scopes are not all the client's, there is no
                 such resource, or the client must show a certificate and does not.
         """
+        read_at = datetime.now(UTC)
         account = await self._authenticator.authenticate(asked.proof)
         granted = account.granted_scopes
         if not asked.scopes <= granted:
@@ -71,6 +72,7 @@ class TokenEndpoint:
         token = await self._issuer.issue(
             account,
             asked.scopes or granted,
+            read_at=read_at,
             audience=audience,
             bound_to=asked.certificate_thumbprint if account.has_bound_tokens else None,
         )

@@ -38,18 +38,25 @@ class TokenIssuer:
         self.rate_limit = rate_limit
 
     async def issue(
-        self, account: ServiceAccount, scopes: Set[str], *, audience: str, bound_to: str | None = None
+        self,
+        account: ServiceAccount,
+        scopes: Set[str],
+        *,
+        read_at: datetime,
+        audience: str,
+        bound_to: str | None = None,
     ) -> IssuedToken:
-        """A token for ``account``. ``scopes`` must be some of its own.
+        """A token for ``account``. ``scopes`` must be some of those that it had when it was read: dated then,
+        the token is revoked with all others when it has lost one since.
 
         ``bound_to`` is the thumbprint of the certificate without which it is worth nothing (RFC 8705).
         """
         scope = " ".join(sorted(scopes))
         binding = {} if bound_to is None else {"cnf": {"x5t#S256": bound_to}}
         claims = {**_account_claims(account, scope), **self._limits(account), **binding}
-        signed = await self.sign(
-            claims, audience=audience, lifetime=self.lifetime, not_before=account.tokens_valid_from
-        )
+        # Tokens of the second in which others were revoked could not be told from those.
+        issued_at = max(read_at, account.tokens_valid_from or read_at)
+        signed = await self.sign(claims, audience=audience, lifetime=self.lifetime, issued_at=issued_at)
         return IssuedToken(
             access_token=signed.text, expires_in=self.lifetime, scope=scope, issued_at=signed.issued_at
         )
@@ -61,18 +68,16 @@ class TokenIssuer:
         audience: str,
         lifetime: int,
         token_type: str = TOKEN_TYPE,
-        not_before: datetime | None = None,
+        issued_at: datetime | None = None,
     ) -> SignedToken:
-        """A token with ``claims`` and those that every token has. ``lifetime`` is in seconds.
+        """A token with ``claims`` and those that every token has. ``lifetime`` is in seconds, from now by
+        default.
 
         Signing is done in the event loop: it takes under a millisecond and the library holds the
         interpreter meanwhile, so that a thread would only add its own cost (measured).
         """
         key = await self._keys.current()
-        issued_at = datetime.now(UTC).replace(microsecond=0)
-        if not_before is not None:
-            # Tokens of the second in which others were revoked could not be told from those.
-            issued_at = max(issued_at, not_before)
+        issued_at = (issued_at or datetime.now(UTC)).replace(microsecond=0)
         expires_at = issued_at + timedelta(seconds=lifetime)
         common: dict[str, Any] = {
             "iss": self.issuer,
