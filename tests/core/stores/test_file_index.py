@@ -189,9 +189,10 @@ async def test_a_late_handover_does_not_bring_a_deleted_file_back(files: FilesSt
     assert await ids(files) == []
 
 
-async def test_files_of_one_microsecond_get_rows_of_their_own(files: FilesStore) -> None:
+@pytest.mark.parametrize("last_bits", [0, 1023], ids=["first", "last"])
+async def test_files_of_one_microsecond_get_rows_of_their_own(files: FilesStore, last_bits: int) -> None:
     # The last ten bits of an id are part of the row id: these three are alike in them.
-    twins = [UUID(int=file_id(1).int + (number << 40)) for number in range(3)]
+    twins = [UUID(int=file_id(1).int >> 10 << 10 | last_bits | number << 40) for number in range(3)]
     said = [entry(1, sequence=number + 1) for number in range(3)]
     said = [
         each.model_copy(

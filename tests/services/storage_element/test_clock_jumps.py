@@ -30,7 +30,7 @@ def clock(tmp_path: Path) -> SetClock:
 def sections(issuer: IssuerServer) -> dict[str, Any]:
     trusted = {"issuer": MINT.issuer, "audience": MINT.audience, "jwks_url": issuer.jwks_url}
     return {
-        "element": {"lease_ttl": 5, "collection": {"interval": 0.2, "removal_delay": 1}},
+        "element": {"lease_ttl": 15, "collection": {"interval": 0.2, "removal_delay": 1}},
         "auth": {"type": "oauth", **trusted, "leeway": 0},
     }
 

@@ -7,12 +7,15 @@ from typing import Final
 
 from artstore.core.spec import Parameters, SearchIndex, Transaction
 from artstore.core.stores.file_rows import COLUMNS, FileRow
+from artstore.core.stores.rows import integer
 
 _UPSERT: Final = (
     f"INSERT INTO files (row_id, {', '.join(COLUMNS)})"
     f" VALUES (:row_id, {', '.join(f':{column}' for column in COLUMNS)})"
     f" ON CONFLICT (row_id) DO UPDATE SET {', '.join(f'{column} = excluded.{column}' for column in COLUMNS)}"
 )
+_BLOCK: Final = 1024
+"""Row ids that are looked at together: as many as a microsecond has."""
 _VALUE_TABLES: Final = ("file_sidecars", "file_tags", "file_attributes")
 
 
@@ -22,6 +25,7 @@ class FileWriter:
     def __init__(self, transaction: Transaction, search_index: SearchIndex | None) -> None:
         self._transaction = transaction
         self._search_index = search_index
+        self._neighbours: dict[int, frozenset[int]] = {}
 
     async def write(self, rows: Mapping[int, FileRow], *, replaced: Sequence[int]) -> None:
         """Write each row under its ``row_id``; ``replaced`` names those that are there already."""
@@ -86,10 +90,15 @@ class FileWriter:
         return candidate
 
     async def _is_taken(self, row_id: int) -> bool:
-        row = await self._transaction.fetch_one(
-            "SELECT row_id FROM files WHERE row_id = :row_id", {"row_id": row_id}
-        )
-        return row is not None
+        """Whoever imports files may stamp thousands with one time: all their ids are asked for at once."""
+        first = row_id - row_id % _BLOCK
+        if first not in self._neighbours:
+            rows = await self._transaction.fetch_all(
+                "SELECT row_id FROM files WHERE row_id BETWEEN :first AND :last",
+                {"first": first, "last": first + _BLOCK - 1},
+            )
+            self._neighbours[first] = frozenset(integer(row, "row_id") for row in rows)
+        return row_id in self._neighbours[first]
 
     async def _delete_from(self, tables: Sequence[str], row_ids: Sequence[int]) -> None:
         for table in tables:
