@@ -1,7 +1,6 @@
-"""An admin in a network of its own, whose name server lies: ``rebinding.py DATA ADDRESS ADDRESS``.
+"""An admin in a network of its own, whose name server lies: ``rebinding.py DATA``.
 
-The name that is registered stands for the first address when it is asked for first, and for the second ever
-after. One line of JSON tells what admin answered and who was connected to.
+One line of JSON tells, of each name that is registered, what admin answered and who was connected to.
 """
 
 import asyncio
@@ -10,7 +9,7 @@ import json
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from itertools import chain, repeat
 from pathlib import Path
@@ -18,10 +17,11 @@ from typing import Final, cast
 
 from tests.services.admin.harness import ELEMENTS, Port, admin_settings, running_admin
 
-NAME: Final = "element.example"
-PLACES: Final = ("127.0.0.1", "127.0.0.2")
-ALLOWED: Final = "127.0.0.2"
-"""The only private address at which admin may ask for elements."""
+INSIDE, ALLOWED = "127.0.0.1", "127.0.0.2"
+"""Of both, admin may ask the second alone for an element."""
+
+LIES: Final = {"good-first.example": (ALLOWED, INSIDE), "bad-first.example": (INSIDE, ALLOWED)}
+"""For what each name stands when it is asked for first, and ever after."""
 
 _SET_FLAGS, _UP = 0x8914, 1  # SIOCSIFFLAGS, IFF_UP of netdevice(7)
 _ADDRESS: Final = 1  # QTYPE of RFC 1035 section 3.2.2
@@ -30,7 +30,7 @@ _ADDRESS: Final = 1  # QTYPE of RFC 1035 section 3.2.2
 class NameServer(asyncio.DatagramProtocol):
     """Answers every question for an address with the next one (RFC 1035), which holds for no time at all."""
 
-    def __init__(self, addresses: Iterator[str]) -> None:
+    def __init__(self, addresses: Mapping[str, Iterator[str]]) -> None:
         self._addresses = addresses
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -42,10 +42,19 @@ class NameServer(asyncio.DatagramProtocol):
         question = data[12 : data.index(b"\0", 12) + 5]
         answer = b""
         if int.from_bytes(question[-4:-2]) == _ADDRESS:
-            answer = struct.pack("!HHHIH", 0xC00C, 1, 1, 0, 4) + socket.inet_aton(next(self._addresses))
+            address = next(self._addresses[_name(question)])
+            answer = struct.pack("!HHHIH", 0xC00C, 1, 1, 0, 4) + socket.inet_aton(address)
         head = data[:2] + struct.pack("!HHHHH", 0x8180, 1, bool(answer), 0, 0)
         assert self._transport is not None
         self._transport.sendto(head + question + answer, addr)
+
+
+def _name(question: bytes) -> str:
+    labels, position = list[str](), 0
+    while length := question[position]:
+        labels.append(question[position + 1 : position + 1 + length].decode())
+        position += 1 + length
+    return ".".join(labels)
 
 
 def noting(visits: list[str], place: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
@@ -63,25 +72,28 @@ def switch_loopback_on() -> None:
         fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sH22x", b"lo", _UP))
 
 
-async def attack(data: Path, first: str, later: str) -> dict[str, object]:
-    """Register the name twice; what was answered, and who was connected to."""
+async def attack(data: Path) -> dict[str, object]:
+    """Register each name twice; what was answered, and who was connected to."""
+    found: dict[str, object] = {}
     visits: list[str] = []
+    names = {name: chain([first], repeat(later)) for name, (first, later) in LIES.items()}
     loop, port = asyncio.get_running_loop(), Port.free()
     settings = admin_settings(data, Port.free(), admin_options={"allowed_networks": [f"{ALLOWED}/32"]})
     async with AsyncExitStack() as stack:
-        transport, _ = await loop.create_datagram_endpoint(
-            lambda: NameServer(chain([first], repeat(later))), ("127.0.0.1", 53)
-        )
+        transport, _ = await loop.create_datagram_endpoint(lambda: NameServer(names), ("127.0.0.1", 53))
         stack.callback(transport.close)
-        for place in PLACES:
+        for place in (INSIDE, ALLOWED):
             server = await asyncio.start_server(noting(visits, place), place, port.number)
             await stack.enter_async_context(server)
         admin = await stack.enter_async_context(running_admin(settings))
-        url = f"http://{NAME}:{port.number}"
-        answers = [await admin.request("POST", ELEMENTS, json={"url": url}) for _ in range(2)]
-    return {"answers": [answer.status for answer in answers], "visits": sorted(set(visits))}
+        for name in LIES:
+            url = f"http://{name}:{port.number}"
+            answers = [await admin.request("POST", ELEMENTS, json={"url": url}) for _ in range(2)]
+            found[name] = {"answers": [each.status for each in answers], "visits": sorted(set(visits))}
+            visits.clear()
+    return found
 
 
 if __name__ == "__main__":
     switch_loopback_on()
-    print(json.dumps(asyncio.run(attack(Path(sys.argv[1]), *sys.argv[2:]))))
+    print(json.dumps(asyncio.run(attack(Path(sys.argv[1])))))
