@@ -115,6 +115,18 @@ async def test_a_client_that_is_revoked_loses_connections_that_are_open_and_gets
     assert not await _gets_in(server)
 
 
+async def test_clients_of_an_authority_that_goes_lose_connections_that_are_open(server: TlsServer) -> None:
+    await asyncio.to_thread(Authority(server.certs / "other").create)
+    await asyncio.to_thread(_append, server.certs / "other", server.certs, ["ca.crt"])
+    await server.start(crl_file=None)
+    async with server.session() as session:
+        assert await _ask(session) == 200
+
+        await asyncio.to_thread(_copy, server.certs / "other", server.certs, ["ca.crt"])
+
+        await eventually(lambda: _answers(session, 403))
+
+
 async def _answers(session: ClientSession, status: int) -> bool:
     return await _ask(session) == status
 

@@ -69,7 +69,7 @@ async def check_client_certificate(request: web.Request, handler: Handler) -> we
     certificate = _certificate(request, connection, tls)
     if certificate is not None:
         note(certificate_names=", ".join(sorted(certificate.names)))
-        _refuse_what_has_ended(certificate, tls)
+        _refuse_what_has_ended(certificate, connection, tls)
         request[CLIENT_CERTIFICATE] = certificate
     for rule in request.app[CLIENT_NAME_RULES].get(request.match_info.route, ()):
         _decide(rule, certificate, request)
@@ -124,10 +124,14 @@ def _der(value: str) -> bytes:
     return load_pem_x509_certificate(unquote(value).encode()).public_bytes(Encoding.DER)
 
 
-def _refuse_what_has_ended(certificate: ClientCertificate, tls: TlsEndpoint) -> None:
+def _refuse_what_has_ended(
+    certificate: ClientCertificate, connection: ObservedConnection | None, tls: TlsEndpoint
+) -> None:
     """Connections, and sessions that are resumed, may outlive what was found in the handshake."""
     if tls.is_revoked(certificate.certificate):
         raise _forbidden("the client's certificate has been revoked")
+    if connection is not None and tls.is_withdrawn(connection, certificate.certificate):
+        raise _forbidden("the authority of the client's certificate is not trusted any more")
     if not certificate.is_current():
         raise _forbidden("the client's certificate is not, or no longer, valid")
 

@@ -54,6 +54,10 @@ class ObservedConnection(ssl.SSLObject):
         before, self._has_served = self._has_served, True
         return before
 
+    def is_older_than(self, moment: float) -> bool:
+        """Whether it was made by a context that was made before ``moment``."""
+        return self._observed.made_at < moment
+
     def client_certificate(self) -> ClientCertificate | None:
         """What the client has shown, and proved to have the key of."""
         if self._certificate is None and (der := self.getpeercert(binary_form=True)) is not None:
@@ -119,11 +123,12 @@ class ObservedContext(ssl.SSLContext):
     sslobject_class = ObservedConnection
     suites: Suites
     metrics: TlsMetrics
+    made_at: float
 
     def __new__(cls, protocol: int, *, suites: Suites, metrics: TlsMetrics) -> Self:
         """As of :class:`ssl.SSLContext`, which is configured where it is made."""
         context = super().__new__(cls, protocol)
-        context.suites, context.metrics = suites, metrics
+        context.suites, context.metrics, context.made_at = suites, metrics, time.monotonic()
         return context
 
 
@@ -151,7 +156,7 @@ def current_context(*, server_side: bool) -> CurrentContext:
     return CurrentContext(ssl.PROTOCOL_TLS_SERVER if server_side else ssl.PROTOCOL_TLS_CLIENT)
 
 
-def server_context(settings: TlsSettings, material: Material, metrics: TlsMetrics) -> ssl.SSLContext:
+def server_context(settings: TlsSettings, material: Material, metrics: TlsMetrics) -> ObservedContext:
     """A context for a server that shows its certificate and asks for those of its clients.
 
     Raises:
@@ -166,7 +171,7 @@ def server_context(settings: TlsSettings, material: Material, metrics: TlsMetric
     return context
 
 
-def client_context(settings: TlsSettings, material: Material, metrics: TlsMetrics) -> ssl.SSLContext:
+def client_context(settings: TlsSettings, material: Material, metrics: TlsMetrics) -> ObservedContext:
     """A context for clients: servers must prove who they are, by our authorities or else the system's.
 
     Raises:

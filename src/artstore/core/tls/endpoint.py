@@ -13,7 +13,14 @@ from cryptography import x509
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, ConfigurationError
 from artstore.core.tls.ciphers import chosen_suites, preferred_suite
-from artstore.core.tls.contexts import CurrentContext, client_context, current_context, server_context
+from artstore.core.tls.contexts import (
+    CurrentContext,
+    ObservedConnection,
+    ObservedContext,
+    client_context,
+    current_context,
+    server_context,
+)
 from artstore.core.tls.material import (
     Material,
     MaterialReader,
@@ -47,6 +54,8 @@ class TlsEndpoint:
         self._reader = MaterialReader(settings, role=role, base_directory=base_directory)
         self._material: Material | None = None
         self._authorities: tuple[x509.Certificate, ...] = ()
+        self._withdrawn = set[x509.Certificate]()
+        self._withdrawn_at = 0.0
         self._revoked: frozenset[tuple[bytes, int]] = frozenset()
         self._failure: str | None = None
 
@@ -78,6 +87,14 @@ class TlsEndpoint:
         """Whether the lists of the moment name ``certificate``: it may have been shown before they did."""
         return (certificate.issuer.public_bytes(), certificate.serial_number) in self._revoked
 
+    def is_withdrawn(self, connection: ObservedConnection, certificate: x509.Certificate) -> bool:
+        """Whether its authority was trusted when ``connection`` was made, and is no longer."""
+        return (
+            connection.is_older_than(self._withdrawn_at)
+            and any(has_signed(authority, certificate) for authority in self._withdrawn)
+            and not self.is_issued_by_an_authority(certificate)
+        )
+
     def is_issued_by_an_authority(self, certificate: x509.Certificate) -> bool:
         """Whether one of ``ca_cert_file`` has signed it, directly. True when there are none."""
         return not self._authorities or any(
@@ -102,16 +119,21 @@ class TlsEndpoint:
         self._adopt(material, *contexts)
         return True
 
-    def _contexts(self, material: Material) -> tuple[ssl.SSLContext | None, ssl.SSLContext]:
+    def _contexts(self, material: Material) -> tuple[ObservedContext | None, ObservedContext]:
         server = server_context(self.settings, material, self.metrics) if self.settings.enabled else None
         return server, client_context(self.settings, material, self.metrics)
 
-    def _adopt(self, material: Material, server: ssl.SSLContext | None, client: ssl.SSLContext) -> None:
+    def _adopt(self, material: Material, server: ObservedContext | None, client: ObservedContext) -> None:
         self._material = material
+        authorities = tuple(_all(material.authorities))
+        gone = set(self._authorities).difference(authorities)
+        self._authorities = authorities
         if self.server is not None and server is not None:
             self.server.replace(server)
+            if gone:
+                self._withdrawn |= gone
+                self._withdrawn_at = server.made_at
         self.client.replace(client)
-        self._authorities = tuple(_all(material.authorities))
         lists = revocation_lists(material.revocations, named="crl_file") if material.revocations else ()
         self._revoked = frozenset(
             (listed.issuer.public_bytes(), entry.serial_number) for listed in lists for entry in listed
