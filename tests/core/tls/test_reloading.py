@@ -3,8 +3,10 @@
 import asyncio
 import os
 import re
+import shutil
 import ssl
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,10 @@ from structlog.testing import capture_logs
 from artstore.cli.authority import Authority
 from artstore.cli.certs import make_certificates
 from artstore.core.config import Settings
-from tests.core.tls.harness import LIVE, TlsServer
+from artstore.core.spec import ConfigurationError
+from artstore.core.tls.material import MaterialReader
+from artstore.core.tls.settings import TlsSettings
+from tests.core.tls.harness import LIVE, MUTUAL, TlsServer
 from tests.services.admin.harness import eventually
 
 
@@ -113,6 +118,23 @@ async def test_a_client_that_is_revoked_loses_connections_that_are_open_and_gets
 
         await eventually(lambda: _answers(session, 403))
     assert not await _gets_in(server)
+
+
+def test_who_is_revoked_is_learned_by_a_role_whose_certificate_has_expired(
+    tmp_path: Path, issued: Path
+) -> None:
+    certs = tmp_path / "certs"
+    shutil.copytree(issued, certs)
+    reader = MaterialReader(TlsSettings.model_validate(MUTUAL), role="ingester", base_directory=tmp_path)
+    known = reader.read({})
+    in_two_years = datetime.now(UTC) + timedelta(days=730)
+
+    Authority(certs).revoke("query-client")
+    material = reader.read({}, known=known, now=in_two_years)
+
+    assert material.revocations == (certs / "crl.pem").read_bytes() != known.revocations
+    with pytest.raises(ConfigurationError, match="ingester has expired"):
+        reader.read({}, now=in_two_years)
 
 
 async def test_clients_of_an_authority_that_goes_lose_connections_that_are_open(server: TlsServer) -> None:

@@ -111,7 +111,7 @@ class TlsEndpoint:
             )
             if isinstance(value, dict)
         }
-        material = await asyncio.to_thread(self._reader.read, keys)
+        material = await asyncio.to_thread(self._reader.read, keys, known=self._material)
         if material == self._material:
             return False
         # In a thread: OpenSSL parses every certificate, and those of a system are many.

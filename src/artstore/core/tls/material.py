@@ -54,18 +54,24 @@ class MaterialReader:
         self._role = role
         self._base_directory = base_directory
 
-    def read(self, keys: dict[str, bytes], *, now: datetime | None = None) -> Material:
+    def read(
+        self, keys: dict[str, bytes], *, known: Material | None = None, now: datetime | None = None
+    ) -> Material:
         """Read everything, from disk where it is not in the settings, and check that it can be used.
+
+        What is as it was in ``known`` is not looked at again: a certificate that has expired meanwhile must
+        not keep a role from learning who was revoked.
 
         Raises:
             ConfigurationError: one line that names the setting, the file, and what is wrong with it.
         """
         settings, now = self._settings, now or datetime.now(UTC)
+        known = known or Material(None, None, None, None)
         authorities = self._text("ca_cert_file", settings.ca_cert_file)
         revocations = self._text("crl_file", settings.crl_file)
-        server = self._pair("cert_file", "key_file", keys, now) if settings.enabled else None
-        client = self._pair("client_cert_file", "client_key_file", keys, now)
-        if authorities is not None:
+        server = self._pair("cert_file", "key_file", keys, known.server, now) if settings.enabled else None
+        client = self._pair("client_cert_file", "client_key_file", keys, known.client, now)
+        if authorities is not None and authorities != known.authorities:
             with _understood(self._named("ca_cert_file")):
                 _check_authorities(self._named("ca_cert_file"), authorities, now)
         if revocations is not None:
@@ -76,7 +82,9 @@ class MaterialReader:
                     _check_listed(self._named("crl_file"), revocations, authorities, pair)
         return Material(server, client, authorities, revocations)
 
-    def _pair(self, cert: str, key: str, keys: dict[str, bytes], now: datetime) -> KeyPair | None:
+    def _pair(
+        self, cert: str, key: str, keys: dict[str, bytes], known: KeyPair | None, now: datetime
+    ) -> KeyPair | None:
         chain = self._text(cert, getattr(self._settings, cert))
         if chain is None:
             return None
@@ -84,13 +92,18 @@ class MaterialReader:
             keys[key] if key in keys else self._text(key, getattr(self._settings, key).get_secret_value())
         )
         assert private is not None, "the settings ask for both"
+        pair = KeyPair(chain, private)
+        if pair != known:
+            self._check_pair(cert, key, pair, now)
+        return pair
+
+    def _check_pair(self, cert: str, key: str, pair: KeyPair, now: datetime) -> None:
         with _understood(self._named(cert)):
-            leaf = certificates(chain, named=self._named(cert))[0]
+            leaf = certificates(pair.chain, named=self._named(cert))[0]
             _check_times(self._named(cert), leaf, now)
             _check_usage(self._named(cert), leaf, *_USAGES[cert])
         with _understood(self._named(key)):
-            _check_key(self._named(key), private, leaf, self._named(cert))
-        return KeyPair(chain, private)
+            _check_key(self._named(key), pair.key, leaf, self._named(cert))
 
     def _text(self, name: str, value: str | None) -> bytes | None:
         if value is None or is_pem(value):
