@@ -142,6 +142,21 @@ async def test_records_wait_while_the_log_is_away_and_arrive_in_order(tmp_path: 
     assert trail.spool.oldest_age() < 60
 
 
+async def test_a_log_that_fails_as_nobody_thought_it_could_has_the_records_later(tmp_path: Path) -> None:
+    log, failures = Log(), [ValueError("no hex digits")]
+
+    async def take(lines: Sequence[bytes]) -> None:
+        if failures:
+            raise failures.pop()
+        await log.take(lines)
+
+    async with a_trail(tmp_path) as trail, shipping(trail, take):
+        await trail.add(happening())
+        await trail.spool.shipped()
+
+    assert log.events == ["started", "delete_file"]
+
+
 async def test_nothing_is_shipped_twice_that_was_taken(tmp_path: Path) -> None:
     log = Log()
     async with a_trail(tmp_path, limit=64 * MIB) as trail, shipping(trail, log.take):

@@ -216,19 +216,24 @@ async def test_nothing_that_is_written_at_the_end_stops_the_log(log: AdminClient
     assert not (await verified(log))["is_sound"]
 
 
+async def test_a_number_that_is_written_ahead_keeps_nothing_from_the_log(log: AdminClient) -> None:
+    await sql(log, "UPDATE audit_log SET sequence = 9007199254740991 WHERE position = 7")
+
+    await log.create_account("after")
+
+    assert len((await log.get(LOG, event="create_service_account"))["items"]) == RECORDS + 1
+    assert await first_bad(log) == 7
+
+
 async def test_what_does_not_come_into_the_log_is_told_and_comes_when_it_can(log: AdminClient) -> None:
-    newest = "WHERE position = (SELECT MAX(position) FROM audit_log)"
-    [(sequence,)] = await sql(log, f"SELECT sequence FROM audit_log {newest}")
-    await sql(log, f"UPDATE audit_log SET sequence = 'none' {newest}")
+    await sql(log, "ALTER TABLE audit_head RENAME COLUMN seal TO gone")
     await log.create_account("after")
 
     async def is_told() -> bool:
         return await log.check("audit") == "degraded"
 
     await eventually(is_told)
-    await sql(
-        log, "UPDATE audit_log SET sequence = :sequence WHERE sequence = 'none'", {"sequence": sequence}
-    )
+    await sql(log, "ALTER TABLE audit_head RENAME COLUMN gone TO seal")
 
     async def is_there() -> bool:
         return len((await log.get(LOG, event="create_service_account"))["items"]) == RECORDS + 1

@@ -4,7 +4,8 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from yarl import URL
 
 from artstore.core.client.networks import is_refused
 from artstore.core.client.roles import RoleClient, parse
@@ -33,6 +34,15 @@ _IPV6: Final = r"\[[0-9A-Fa-f:.]+\]"
 _log: Final = get_logger("elements")
 
 
+def _check_url(url: str) -> str:
+    """No pattern tells which IPv6 addresses and ports there are."""
+    try:
+        URL(url)
+    except ValueError:
+        raise ValueError("is no URL: its address or its port cannot be") from None
+    return url
+
+
 class NewElement(BaseModel):
     """A storage element to register."""
 
@@ -45,6 +55,7 @@ class NewElement(BaseModel):
             pattern=rf"^https?://(?:{_NAME}|{_IPV6})(?::[0-9]{{1,5}})?(?:/[A-Za-z0-9._~/-]*)?$",
             description="Where the element is reached by the other roles.",
         ),
+        AfterValidator(_check_url),
     ]
 
 
