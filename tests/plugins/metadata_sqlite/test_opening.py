@@ -140,7 +140,8 @@ async def test_opening_that_is_cancelled_leaves_no_thread() -> None:
         async with Worker("cancelled-worker", connect, jobs, results):
             pass
 
-    with closing(JobQueue()) as jobs, closing(Results()) as results:
+    jobs = JobQueue()
+    with closing(Results()) as results:
         opening = asyncio.create_task(open_worker())
         await asyncio.sleep(0)
         opening.cancel()

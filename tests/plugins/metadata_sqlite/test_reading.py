@@ -88,6 +88,25 @@ async def test_a_read_that_is_cancelled_before_its_turn_is_not_run() -> None:
     assert done == ["last"]
 
 
+async def test_reads_that_come_together_do_not_wait_for_a_slow_one_among_them() -> None:
+    may_go_on = threading.Event()
+
+    with closing(Results()) as results:
+        async with (
+            open_readers(lambda: sqlite3.connect(":memory:"), results, count=3) as readers,
+            asyncio.timeout(PATIENCE),
+        ):
+            slow = [asyncio.create_task(readers.run(lambda _connection: may_go_on.wait())) for _ in range(2)]
+            quick = [asyncio.create_task(readers.run(lambda _connection: "done")) for _ in range(10)]
+            answers = await asyncio.gather(*quick)
+            was_slow = not any(task.done() for task in slow)
+            may_go_on.set()
+            await asyncio.gather(*slow)
+
+    assert was_slow
+    assert answers == ["done"] * 10
+
+
 async def test_a_reader_that_took_one_row_of_many_does_not_hold_its_snapshot(
     open_database: OpenDatabase,
 ) -> None:

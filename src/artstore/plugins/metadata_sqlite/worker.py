@@ -43,7 +43,8 @@ class Worker:
             self._results.fail(error, self._connected)
             return
         self._results.succeed(None, self._connected)
-        while (job := self._jobs.get()) is not None:
-            job(connection)
+        with self._jobs.taking() as take:
+            while (job := take()) is not None:
+                job(connection)
         self._jobs.put(None)  # the others that share the queue end too
         connection.close()

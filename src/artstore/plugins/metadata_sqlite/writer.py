@@ -101,7 +101,7 @@ class Writer:
 
 @asynccontextmanager
 async def open_writer(connect: Connect, results: Results) -> AsyncGenerator[Writer, None]:
-    with closing(JobQueue()) as jobs:
-        async with Worker("sqlite-writer", connect, jobs, results):
-            with closing(Writer(jobs, results)) as writer:
-                yield writer
+    jobs = JobQueue()
+    async with Worker("sqlite-writer", connect, jobs, results):
+        with closing(Writer(jobs, results)) as writer:
+            yield writer
