@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Final, Self
 
@@ -95,6 +96,7 @@ class ConnectionLimits(BaseModel):
     ] = 0
 
 
+@lru_cache(maxsize=1024)
 def parse_address(text: str) -> Address | None:
     """``text`` as an address; one of IPv4 that is written as IPv6 is what it stands for."""
     try:
@@ -107,7 +109,7 @@ def parse_address(text: str) -> Address | None:
 
 def is_within(text: str, networks: Sequence[_Network]) -> bool:
     """Whether ``text`` is an address in one of ``networks``."""
-    address = parse_address(text)
+    address = parse_address(text) if networks else None
     return address is not None and any(address in network for network in networks)
 
 
@@ -115,6 +117,7 @@ _SITE: Final = 64
 """Bits of an IPv6 address that name a site: whoever has one has all addresses below it."""
 
 
+@lru_cache(maxsize=1024)
 def address_group(text: str) -> str:
     """Whom an address stands for where clients are counted: itself, with IPv6 its network of 64 bits."""
     address = parse_address(text)
