@@ -98,8 +98,10 @@ async def guarded_body(
     while True:
         started = monotonic()
         try:
-            async with asyncio.timeout(stall_timeout):
-                chunk = await content.readany()
+            chunk = content.read_nowait()
+            if not chunk and not content.at_eof():  # a timer only for what has to be waited for
+                async with asyncio.timeout(stall_timeout):
+                    chunk = await content.readany()
         except TimeoutError:
             raise RequestTimeoutError(
                 f"no byte came for {stall_timeout:g} seconds; nothing was stored"
