@@ -4,7 +4,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artstore.core.audit.record import MAX_TEXT, Actor, AuditRecord, bounded, canonical
+from artstore.core.audit.record import MAX_TEXT, Actor, AuditRecord, Happening, bounded, canonical
 from tests.core.audit.records import audit_records
 
 TEXTS = st.text(max_size=MAX_TEXT)
@@ -29,3 +29,10 @@ def test_a_record_that_was_read_again_is_canonically_the_same(record: AuditRecor
 
     assert AuditRecord.model_validate_json(text).canonical() == text
     assert b"\n" not in text
+
+
+@given(audit_records())
+def test_what_happened_is_recorded_as_its_record_would_be(record: AuditRecord) -> None:
+    happening = Happening(**record.model_dump(exclude={"source", "sequence", "reported_by"}))
+
+    assert happening.recorded(source=record.source, sequence=record.sequence) == record.canonical()

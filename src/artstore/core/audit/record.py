@@ -69,6 +69,11 @@ class Happening(_Part):
     times: Annotated[Integer, Field(ge=1, description="For how many equal requests it stands.")] = 1
     detail: Annotated[dict[Text, Text | Integer] | None, Field(max_length=MAX_DETAILS)] = None
 
+    def recorded(self, *, source: str, sequence: int) -> bytes:
+        """The canonical JSON of its record, which need not be made and validated again for that."""
+        said = self.model_dump(mode="json", exclude_none=True)
+        return canonical({**said, "source": source, "sequence": sequence})
+
 
 class AuditRecord(Happening):
     """What happened, with the process that noted it and the place it has among all that this one noted.

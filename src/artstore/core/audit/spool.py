@@ -4,14 +4,14 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from artstore.core.audit.record import AuditRecord, Happening
+from artstore.core.audit.record import Happening
 from artstore.core.audit.spool_files import Adopted, Batch, Place, SpoolFiles
 from artstore.core.logging import get_logger
 from artstore.core.spec import ConfigurationError, UnavailableError
@@ -48,7 +48,7 @@ class Spool:
         self._limit = limit
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit-spool")
         self._pending: list[bytes] = []
-        self._synced = _nobody_waits()
+        self._waiters: list[asyncio.Future[None]] = []
         self._sequence = 0
         self._total = self._shipped = 0
         self._bytes = adopted.size
@@ -92,27 +92,35 @@ class Spool:
     def has_room(self) -> bool:
         return self._failure is None and self._bytes < self._limit
 
-    def append(self, happening: Happening, *, is_awaited: bool) -> asyncio.Future[None] | None:
-        """Add a record; a future of its being on stable storage, ``None`` when there is no room for it.
+    def append(self, happening: Happening) -> bool:
+        """Add a record that nobody waits for; whether there is room for it."""
+        if not self.has_room or len(self._pending) >= MAX_IN_MEMORY:
+            return False
+        self._add(happening)
+        if not self._is_waking:
+            self._is_waking = True
+            asyncio.get_running_loop().call_later(LINGER, self._wake.set)
+        return True
 
-        What is awaited is synced at once, together with all else that is there, and finds room always:
-        what it tells of has been done.
+    def append_synced(self, happening: Happening) -> asyncio.Future[None]:
+        """Add a record; a future of its being on stable storage.
+
+        It is synced at once, together with all else that is there, and finds room always: what it tells of
+        has been done.
         """
-        if not is_awaited and (not self.has_room or len(self._pending) >= MAX_IN_MEMORY):
-            return None
+        self._add(happening)
+        self._wake.set()
+        synced: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(synced)
+        return synced
+
+    def _add(self, happening: Happening) -> None:
         self._sequence += 1
         self._total += 1
-        record = AuditRecord(**dict(happening), source=self.source, sequence=self._sequence)
-        line = record.canonical()
+        line = happening.recorded(source=self.source, sequence=self._sequence)
         self._pending.append(line)
         self._bytes += len(line) + 1
         self._groups.append(_Group(self._total, time.monotonic()))
-        if is_awaited:
-            self._wake.set()
-        elif not self._is_waking:
-            self._is_waking = True
-            asyncio.get_running_loop().call_later(LINGER, self._wake.set)
-        return self._synced
 
     async def next_batch(self) -> Batch:
         """The oldest records, once there are any on the disk."""
@@ -177,21 +185,22 @@ class Spool:
 
     async def _write_pending(self) -> None:
         lines, self._pending = self._pending, []
-        synced, self._synced = self._synced, _nobody_waits()
+        waiters, self._waiters = self._waiters, []
         if not lines:
-            synced.set_result(None)
             return
         try:
             self._end = await self._in_thread(lambda: self._files.append(lines))
         except OSError as error:
             self._pending[:0] = lines
             self._note_failure(error.strerror or str(error))
-            synced.set_exception(
-                UnavailableError("it may have been done, but the audit trail could not be written")
-            )
+            for waiter in _still_waiting(waiters):
+                waiter.set_exception(
+                    UnavailableError("it may have been done, but the audit trail could not be written")
+                )
         else:
             self._failure = None
-            synced.set_result(None)
+            for waiter in _still_waiting(waiters):
+                waiter.set_result(None)
             self._written.set()
 
     def _note_failure(self, reason: str) -> None:
@@ -237,8 +246,6 @@ def _prepare(directory: Path, role: str, source: str) -> tuple[SpoolFiles, Adopt
         return files, Adopted(sum(each.lines for each in adopted), sum(each.size for each in adopted))
 
 
-def _nobody_waits() -> asyncio.Future[None]:
-    """Of many that wait for one sync perhaps none is left: a failure is no surprise then."""
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return future
+def _still_waiting(waiters: Iterable[asyncio.Future[None]]) -> Iterator[asyncio.Future[None]]:
+    """Without those whose requests were cancelled."""
+    return (waiter for waiter in waiters if not waiter.done())

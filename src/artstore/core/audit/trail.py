@@ -49,10 +49,7 @@ class AuditTrail:
             UnavailableError: it cannot be written now. It will be when the disk works again.
         """
         self._count(happening)
-        synced = self.spool.append(happening, is_awaited=True)
-        assert synced is not None, "what is awaited finds room"
-        # Shielded: one request that is cancelled must not take the sync from all the others.
-        await asyncio.shield(synced)
+        await self.spool.append_synced(happening)
 
     def add_soon(self, happening: Happening) -> None:
         """Record what nobody waits for: within a fraction of a second."""
@@ -103,7 +100,7 @@ class AuditTrail:
             repetition.times = 0
 
     def _append(self, happening: Happening) -> None:
-        if self.spool.append(happening, is_awaited=False) is None:
+        if not self.spool.append(happening):
             self._lost += happening.times
             self.metrics.lost.inc(happening.times)
         elif self._lost:
