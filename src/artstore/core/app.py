@@ -100,8 +100,9 @@ def build_app(role: Role, resources: Sequence[Resource], *, settings: Settings) 
     app[ROLE_NAME] = role.name
     app[SETTINGS] = settings
     app[STOPPING] = asyncio.Event()
-    app[RUNNING] = RunningRequests()
+    app[RUNNING] = running = RunningRequests()
     app[METRICS] = metrics
+    metrics.http.watch(lambda: running.number)
     app[REVOCATIONS] = RevocationList()
     app[HEALTH] = Health(service=role.name, dependency_up=metrics.dependency_up)
     app[CONNECTIONS] = Connections(

@@ -31,13 +31,17 @@ class HttpMetrics:
             buckets=DURATION_BUCKETS,
             registry=registry,
         )
-        self.in_progress = Gauge(
+        self._in_progress = Gauge(
             "artstore_http_requests_in_progress",
             "Requests being answered.",
             ["role"],
             registry=registry,
         ).labels(role)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def watch(self, in_progress: Callable[[], int]) -> None:
+        """Let the gauge ask how many requests are being answered: nobody pays for it but who reads it."""
+        self._in_progress.set_function(in_progress)
 
     def observe(self, *, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answered request. ``route`` is the template, never the raw path."""

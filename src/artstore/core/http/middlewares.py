@@ -112,13 +112,11 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
     metrics = request.app[METRICS].http
     started = time.perf_counter()
     status = CLIENT_CLOSED_REQUEST
-    metrics.in_progress.inc()
     try:
         response = await handler(request)
         status = response.status
         return response
     finally:
-        metrics.in_progress.dec()
         metrics.observe(
             route=_route(request),
             method=request.method if request.method in _METHODS else "other",

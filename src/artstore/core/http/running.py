@@ -9,20 +9,20 @@ class RunningRequests:
     """Counts the requests of one application."""
 
     def __init__(self) -> None:
-        self._number = 0
+        self.number = 0
         self._none = asyncio.Event()
         self._none.set()
 
     @contextmanager
     def one(self) -> Generator[None, None, None]:
         """One more request runs inside this context."""
-        self._number += 1
+        self.number += 1
         self._none.clear()
         try:
             yield
         finally:
-            self._number -= 1
-            if self._number == 0:
+            self.number -= 1
+            if self.number == 0:
                 self._none.set()
 
     async def wait_for_end(self) -> None:
