@@ -12,6 +12,7 @@ from benchmarks import (
     downloads,
     large_uploads,
     memory,
+    observing,
     rebuild,
     s3,
     scrub,
@@ -39,6 +40,7 @@ BENCHMARKS: Final[Mapping[str, Callable[[Workplace], None]]] = {
     "s3": s3.run,
     "tls": tls.run,
     "audit": auditing.run,
+    "metrics": observing.run,
 }
 
 

@@ -47,7 +47,7 @@ def run(place: Workplace) -> None:
                     [request(roles)],
                     CONNECTIONS,
                     roles.process_ids(),
-                    seconds=place.scale.seconds,
+                    seconds=place.scale.seconds / 2,
                 )
                 for roles in (plain, audited)
             ]

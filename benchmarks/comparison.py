@@ -1,6 +1,6 @@
 """Measures contenders in turn, so that a noisy minute hits all of them, and compares each with the limit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -36,10 +36,11 @@ def compare(
     contenders: Sequence[Contender],
     repeats: int,
     settle: Callable[[], None],
-) -> None:
+) -> Mapping[str, Sequence[Sample]]:
     """Measure ``limit`` and every contender ``repeats`` times, one after the other, and print a table.
 
-    ``settle`` is called before each sample: it waits until nothing of the one before is still at work.
+    Gives the samples by name, in the order of the repeats. ``settle`` is called before each sample: it waits
+    until nothing of the one before is still at work.
     """
     everybody = (limit, *contenders)
     samples: dict[str, list[Sample]] = {each.name: [] for each in everybody}
@@ -51,6 +52,7 @@ def compare(
                 samples[each.name].append(each.measure())
     columns = ("", f"{unit}/s", "spread", f"CPU ms/{unit}", "p99 ms", "of the limit", "spread", "aim")
     print_table(title, columns, [_row(each, samples[each.name], samples[limit.name]) for each in everybody])
+    return samples
 
 
 def _row(contender: Contender, samples: Sequence[Sample], limits: Sequence[Sample]) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ class DeploymentError(Exception):
 class Deployment:
     """All four roles on one directory: a process each, or one process for all (``artstore up``).
 
-    With ``tls`` they speak mutual TLS, with certificates of their own authority.
+    With ``tls`` they speak mutual TLS, with certificates of their own authority. ``admins`` processes are
+    admin and share its port.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Deployment:
         one_process: bool = False,
         environment: Mapping[str, str] | None = None,
         tls: bool = False,
+        admins: int = 1,
     ) -> None:
         self.data = data
         self.certificates = Certificates(data / "certs", "administrator-client") if tls else None
@@ -59,6 +61,8 @@ class Deployment:
         self._one_process = one_process
         self._base_port = _free_base_port()
         self._processes: dict[RoleName, subprocess.Popen[bytes]] = {}
+        self._admins = admins
+        self._more_admins: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
         """Start every role and wait until all are ready."""
@@ -75,15 +79,16 @@ class Deployment:
         if self._one_process:
             self._processes = dict.fromkeys(OFFSETS, self._spawn("up", "--data", str(self.data)))
         else:
-            config = str(self.data / "artstore.toml")
-            self._processes = {role: self._spawn("run", role, "--config", config) for role in OFFSETS}
+            self._processes = {role: self._spawn_role(role) for role in OFFSETS}
+            self._more_admins = [self._spawn_role("admin") for _ in range(1, self._admins)]
         self._wait_until_ready()
 
     def stop(self) -> None:
         """End every process, cleanly if it can."""
-        for process in self._processes.values():
+        processes = [*self._processes.values(), *self._more_admins]
+        for process in processes:
             process.terminate()
-        for process in self._processes.values():
+        for process in processes:
             try:
                 process.wait(STOP_TIMEOUT)
             except subprocess.TimeoutExpired:
@@ -98,7 +103,7 @@ class Deployment:
 
     def process_ids(self) -> Sequence[int]:
         """Each process once."""
-        return sorted({process.pid for process in self._processes.values()})
+        return sorted({process.pid for process in (*self._processes.values(), *self._more_admins)})
 
     def basic_credentials(self) -> str:
         """The administrator's, as HTTP Basic wants them."""
@@ -149,6 +154,11 @@ class Deployment:
         before = cpu_seconds(self.process_ids())
         time.sleep(_SETTLE_INTERVAL)
         return (cpu_seconds(self.process_ids()) - before) / _SETTLE_INTERVAL
+
+    def _spawn_role(self, role: RoleName) -> "subprocess.Popen[bytes]":
+        """As a supervisor of several processes starts each of them."""
+        sharing = ["--reuse-port"] if role == "admin" and self._admins > 1 else []
+        return self._spawn("run", role, "--config", str(self.data / "artstore.toml"), *sharing)
 
     def _spawn(self, *arguments: str) -> "subprocess.Popen[bytes]":
         with self._log.open("ab") as log:

@@ -1,5 +1,6 @@
 """Access tokens, against the rate at which this machine makes RSA signatures at all."""
 
+from functools import partial
 from typing import Final
 
 from benchmarks.client import Load, Request, request_head
@@ -11,30 +12,34 @@ from benchmarks.workplace import Workplace
 
 CONNECTIONS: Final = 16
 KEY_SIZE: Final = 2048
+AIM: Final = 0.6
 UNLIMITED: Final = {"ARTSTORE__SERVER__RATE_LIMITS__CREDENTIALS": "1000000000"}
 """One address asks as fast as it can; its requests are counted as ever."""
 
 
 def run(place: Workplace) -> None:
-    seconds = place.scale.seconds
-    with running(Deployment(place.directory / "data", environment=UNLIMITED)) as roles:
-        load = Load(
-            roles.port("admin"),
-            [token_request(roles)],
-            CONNECTIONS,
-            [roles.process_id("admin")],
-            seconds=seconds,
-        )
+    with (
+        running(Deployment(place.directory / "one", environment=UNLIMITED)) as one,
+        running(Deployment(place.directory / "two", environment=UNLIMITED, admins=2)) as two,
+    ):
+
+        def settle() -> None:
+            one.settle()
+            two.settle()
+
         compare(
             f"Access tokens, {CONNECTIONS} connections",
             unit="token",
             limit=Contender(
                 f"RSA-{KEY_SIZE} signatures in one thread",
-                lambda: in_child(sign, key_size=KEY_SIZE, seconds=seconds),
+                lambda: in_child(sign, key_size=KEY_SIZE, seconds=place.scale.seconds),
             ),
-            contenders=[Contender("POST /api/v1/auth/token", lambda: measured(load), 0.6)],
+            contenders=[
+                Contender("admin", partial(measured, _load(place, one)), AIM),
+                Contender("admin, two processes", partial(measured, _load(place, two)), AIM),
+            ],
             repeats=place.scale.repeats,
-            settle=roles.settle,
+            settle=settle,
         )
 
 
@@ -48,3 +53,13 @@ def token_request(roles: Deployment) -> Request:
         Content_Type="application/x-www-form-urlencoded",
     )
     return Request(head, body=form)
+
+
+def _load(place: Workplace, roles: Deployment) -> Load:
+    return Load(
+        roles.port("admin"),
+        [token_request(roles)],
+        CONNECTIONS,
+        roles.process_ids(),
+        seconds=place.scale.seconds,
+    )

@@ -1,0 +1,1 @@
+"""A directory for the search path of processes that are to time their own metrics."""
