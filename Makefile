@@ -7,6 +7,8 @@ DATA ?= artstore-data
 PORT ?= 8000
 # Tests wait for processes, disks and time-outs a third of their time: one worker more than there are cores.
 WORKERS ?= $(shell expr $$(nproc) + 1)
+# Where the environment forbids it, every process of a test would compile all of its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 SETUP := setup.cfg pyproject.toml examples/artstore-storage-memory/pyproject.toml
 # The first Python that is new enough; asking each is cheaper than failing in the middle.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -17,7 +19,8 @@ up: $(VENV)/.run ## start all four roles on $(DATA)
 
 test: $(VENV)/.test ## the whole suite
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --cov --cov-report= $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		--cov --cov-report= $(ARGS)
 	$(BIN)/coverage report --skip-covered --skip-empty
 
 attacks: $(VENV)/.test ## the attacks that must fail, counted

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
@@ -10,6 +11,28 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from tests.s3.ceph import running_ceph
 from tests.s3.servers import S3Server, running_swift
 from tests.services.admin.people import make_people
+
+LONGEST_FIRST: Final = (
+    "tests/architecture/test_walkthroughs.py",
+    "tests/e2e/test_main_job.py",
+    "tests/services/finalization/",
+    "tests/cli/",
+    "tests/services/ingester/test_failures.py",
+    "tests/e2e/",
+    "tests/services/",
+)
+"""Where tests start processes, or wait for what happens in time."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files come first: were they last, one worker would be alone with them while others have ended."""
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    places = (place for place, name in enumerate(LONGEST_FIRST) if item.nodeid.startswith(name))
+    return next(places, len(LONGEST_FIRST))
 
 
 @pytest.fixture(autouse=True)
