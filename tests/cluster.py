@@ -21,8 +21,12 @@ from typing import Any, Final
 
 from multidict import CIMultiDict
 
+from tests.forked import run_forked
+
 START_TIMEOUT: Final = 30.0
 OFFSETS: Final = {"admin": 0, "element": 10, "ingester": 20, "query": 30}
+UNMEASURED: Final = {"COVERAGE_PROCESS_CONFIG": ""}
+"""For what is killed in the end: it never says what it has run, and is slower for taking note of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +167,13 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(data: Path, *, tls: bool = False) -> Generator[Cluster, None, None]:
+def running_cluster(
+    data: Path, *, tls: bool = False, environment: Mapping[str, str] | None = None
+) -> Generator[Cluster, None, None]:
     """A cluster that is up, and is gone afterwards."""
     cluster = Cluster(data, tls=tls)
     try:
-        yield cluster.start()
+        yield cluster.start(environment=environment)
     finally:
         cluster.stop(signal.SIGKILL)
 
@@ -193,16 +199,20 @@ def request(
 def run_artstore(
     *arguments: str, check: bool = True, cwd: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """The command line, as a person runs it."""
-    completed = subprocess.run(
-        [artstore(), *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=cwd,
-        env={**os.environ, **(environment or {})},
-    )
+    """The command line; with an ``environment`` as a person starts it, and in a forked process without."""
+    command = [artstore(), *arguments]
+    if environment is None:
+        completed = run_forked(command, cwd=cwd)
+    else:
+        completed = subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=cwd,
+            env={**os.environ, **environment},
+        )
     if check:
         assert completed.returncode == 0, completed.stdout + completed.stderr
     return completed

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.attacks.forging import Attacker
-from tests.cluster import Cluster
+from tests.cluster import UNMEASURED, Cluster
 
 UNLIMITED = {
     "ARTSTORE__SERVER__RATE_LIMITS__CREDENTIALS": "0",
@@ -19,6 +19,6 @@ def attacker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacker]:
     """Who attacks a running cluster."""
     cluster = Cluster(tmp_path_factory.mktemp("attacked") / "data")
     try:
-        yield Attacker(cluster.start(environment=UNLIMITED))
+        yield Attacker(cluster.start(environment=UNLIMITED | UNMEASURED))
     finally:
         cluster.kill()

@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
-from tests.cluster import OFFSETS, Answer, Cluster, request
+from tests.cluster import OFFSETS, UNMEASURED, Answer, Cluster, request
 
 TOKEN: Final = "/api/v1/auth/token"
 ROLES: Final = tuple(OFFSETS)
@@ -35,7 +35,7 @@ ENVIRONMENT: Final = {
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path_factory.mktemp("attacked") / "data")
     try:
-        yield cluster.start(environment=ENVIRONMENT)
+        yield cluster.start(environment=ENVIRONMENT | UNMEASURED)
     finally:
         cluster.kill()
 

@@ -1,10 +1,11 @@
-"""What the tests of the command line have in common: putting a file, reading a failure."""
+"""What the tests of the command line have in common: storing a file, reading a failure."""
 
 import json
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
 from tests.cluster import Cluster
 
 
@@ -19,6 +20,16 @@ def put_one(cluster: Cluster, path: Path, *options: str) -> str:
     """Put one new file; its id."""
     [stored] = put(cluster, path, *options)["stored"]
     return str(stored["file_id"])
+
+
+def store(cluster: Cluster, path: Path, **attributes: Any) -> str:
+    """Store a file over HTTP, for tests of other commands than `put`; its id."""
+    described = UploadAttributes(original_filename=path.name, **attributes).encode_header()
+    answer = cluster.request(
+        "ingester", "POST", "/api/v1/files", body=path.read_bytes(), headers={ATTRIBUTES_HEADER: described}
+    )
+    assert answer.status == 201, answer
+    return str(answer.json()["file_id"])
 
 
 def failure(completed: "CompletedProcess[str]", *, code: int) -> str:

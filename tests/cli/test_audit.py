@@ -12,8 +12,8 @@ import pytest
 from artstore.cli.audit_files import verify_files
 from artstore.core.audit.checkpoints import Checkpoint, CheckpointBody, CheckpointSigner, new_signing_key
 from artstore.core.audit.verification import Verification
-from tests.cli.commands import failure, put_one
-from tests.cluster import Cluster, run_artstore
+from tests.cli.commands import failure, store
+from tests.cluster import UNMEASURED, Cluster, run_artstore
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster that signs a checkpoint every second."""
     cluster = Cluster(tmp_path_factory.mktemp("cluster") / "data")
     try:
-        yield cluster.start(environment={"ARTSTORE__AUDIT__CHECKPOINT_INTERVAL": "1"})
+        yield cluster.start(environment=UNMEASURED | {"ARTSTORE__AUDIT__CHECKPOINT_INTERVAL": "1"})
     finally:
         cluster.kill()
 
@@ -32,7 +32,7 @@ def evidence(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("evidence")
     document = folder / "invoice.txt"
     document.write_text("Two boxes.")
-    put_one(cluster, document)
+    store(cluster, document)
     cluster.command("audit", "checkpoint", "--public-key", str(folder / "key.pem"))
     wait_for_a_checkpoint(cluster)
     shutil.copytree(cluster.data / "storage", folder / "checkpoints")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import failure, put, put_one
+from tests.cli.commands import failure, put, store
 from tests.cluster import Cluster
 
 
 def test_a_catalog_is_rebuilt_while_the_cluster_runs(cluster: Cluster, document: Path) -> None:
-    file_id = put_one(cluster, document)
+    file_id = store(cluster, document)
     before = json.loads(cluster.command("element", "info", "--json").stdout)
 
     status = json.loads(cluster.command("element", "rebuild", "--json").stdout)
@@ -23,7 +23,7 @@ def test_a_catalog_is_rebuilt_while_the_cluster_runs(cluster: Cluster, document:
 
 
 def test_what_is_left_out_is_told_to_people(cluster: Cluster, document: Path) -> None:
-    put_one(cluster, document)
+    store(cluster, document)
     cluster.command("element", "rebuild", "--no-wait")
     stranger = cluster.data / "storage" / "note.attr.json"
     stranger.write_bytes(b"{")
@@ -69,7 +69,7 @@ def test_an_element_that_is_not_there_is_told_with_those_that_are(cluster: Clust
 
 
 def test_a_check_finds_nothing_where_all_is_well(cluster: Cluster, document: Path) -> None:
-    put_one(cluster, document)
+    store(cluster, document)
 
     told = cluster.command("element", "check", "--verify", "--repair").stdout
 
@@ -78,7 +78,7 @@ def test_a_check_finds_nothing_where_all_is_well(cluster: Cluster, document: Pat
 
 
 def test_what_a_check_finds_is_told_and_repaired_after_a_question(cluster: Cluster, document: Path) -> None:
-    file_id = put_one(cluster, document)
+    file_id = store(cluster, document)
     cluster.command("element", "check")  # by then all is in plain files
     [sidecar] = (cluster.data / "storage").rglob(f"*{file_id}*.attr.json")
     sidecar.write_bytes(sidecar.read_bytes().replace(b'"tags":[]', b'"tags":["by hand"]'))

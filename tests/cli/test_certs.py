@@ -18,7 +18,7 @@ from artstore.cli.authority import Authority
 from artstore.core.spec import ConfigurationError
 from tests.cli.commands import failure, put_one
 from tests.cli.somebody import Somebody
-from tests.cluster import OFFSETS, Cluster, artstore, request, run_artstore, running_cluster
+from tests.cluster import OFFSETS, UNMEASURED, Cluster, artstore, request, run_artstore, running_cluster
 from tests.core.tls.certificates import write_certificate
 
 
@@ -28,7 +28,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     data = tmp_path_factory.mktemp("secured") / "data"
     cluster = Cluster(data, tls=True)
     try:
-        yield cluster.start(environment={"ARTSTORE__TLS__RELOAD_INTERVAL": "0.2"})
+        yield cluster.start(environment=UNMEASURED | {"ARTSTORE__TLS__RELOAD_INTERVAL": "0.2"})
     finally:
         cluster.kill()
 

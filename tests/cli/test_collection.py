@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.cli.commands import failure, put_one
+from tests.cli.commands import failure, store
 from tests.cluster import Cluster
 
 
@@ -17,7 +17,7 @@ def test_people_and_programs_see_what_there_is_to_collect(cluster: Cluster) -> N
 
 
 def test_what_is_not_deleted_cannot_be_brought_back(cluster: Cluster, document: Path) -> None:
-    file_id = put_one(cluster, document)
+    file_id = store(cluster, document)
 
     refused = cluster.command("element", "undelete", file_id, check=False)
 

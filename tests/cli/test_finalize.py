@@ -10,15 +10,14 @@ from uuid import uuid4
 
 import pytest
 
-from tests.cli.commands import failure, put
+from tests.cli.commands import failure, store
 from tests.cluster import START_TIMEOUT, Cluster, artstore
 from tests.services.admin.harness import Port
 
 
 def put_temporary(cluster: Cluster, path: Path) -> str:
-    """Put one new file that expires in a week; its id."""
-    [stored] = put(cluster, path, "--retention", "temporary:7")["stored"]
-    return str(stored["file_id"])
+    """Store one new file that expires in a week; its id."""
+    return store(cluster, path, retention_policy="temporary", ttl_days=7)
 
 
 def retention(cluster: Cluster, file_id: str) -> str:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.cli.commands import failure, put_one
+from tests.cli.commands import failure, store
 from tests.cluster import Cluster
 from tests.services.storage_element.damage import flip
 
@@ -16,14 +16,14 @@ LARGE = 9 * 1024 * 1024
 def stored_damaged(cluster: Cluster, path: Path, size: int) -> str:
     """A file that is in the archive with one wrong byte; its id."""
     path.write_bytes(uuid4().bytes + bytes(size))
-    file_id = put_one(cluster, path)
+    file_id = store(cluster, path)
     [data] = [each for each in cluster.data.glob(f"storage/2*/**/*{file_id}*") if each.suffix != ".json"]
     flip(data, -1)
     return file_id
 
 
 def test_a_clean_archive_is_told(cluster: Cluster, document: Path) -> None:
-    file_id = put_one(cluster, document)
+    file_id = store(cluster, document)
 
     told = cluster.command("fixity", "run", file_id).stdout
     status = json.loads(cluster.command("fixity", "status", "--json").stdout)

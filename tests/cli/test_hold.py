@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import failure, put_one
+from tests.cli.commands import failure, put_one, store
 from tests.cluster import Cluster
 
 LATER = (datetime.now(UTC) + timedelta(days=365)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def test_a_held_file_is_not_removed_before_it_is_released(cluster: Cluster, document: Path) -> None:
-    file_id = put_one(cluster, document, "--retention", "temporary:1")
+    file_id = store(cluster, document, retention_policy="temporary", ttl_days=1)
 
     placed = cluster.command("hold", "place", file_id, "--id", "case-7", "--reason", "court order")
     held = cluster.command("rm", "--yes", file_id, check=False)
@@ -29,7 +29,7 @@ def test_a_held_file_is_not_removed_before_it_is_released(cluster: Cluster, docu
 
 
 def test_a_hold_that_only_the_sidecar_has_keeps_the_file(cluster: Cluster, document: Path) -> None:
-    file_id = put_one(cluster, document, "--retention", "temporary:1")
+    file_id = store(cluster, document, retention_policy="temporary", ttl_days=1)
     cluster.command("element", "check")  # by then all is in plain files
     [sidecar] = (cluster.data / "storage").rglob(f"*{file_id}*.attr.json")
     said = json.loads(sidecar.read_bytes())
@@ -81,7 +81,7 @@ def test_a_retention_in_the_past_is_told(cluster: Cluster, document: Path) -> No
 
 
 def test_a_hold_that_is_not_there_is_told(cluster: Cluster, document: Path) -> None:
-    file_id = put_one(cluster, document)
+    file_id = store(cluster, document)
 
     refused = cluster.command("hold", "release", file_id, "none", check=False)
     unreasoned = cluster.command("hold", "place", file_id, "--reason", "", check=False)

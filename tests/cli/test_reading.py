@@ -8,14 +8,14 @@ from uuid import uuid4
 import pytest
 
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
-from tests.cli.commands import failure, put_one
+from tests.cli.commands import failure, store
 from tests.cluster import Cluster, artstore, request, run_artstore
 
 UNKNOWN = "01920000-0000-7000-8000-000000000099"
 
 
 def test_a_file_is_listed_searched_and_described(cluster: Cluster, document: Path) -> None:
-    file_id = put_one(cluster, document)
+    file_id = store(cluster, document)
 
     listed = json.loads(cluster.command("ls", "--json", "--limit", "1000").stdout)
     searched = json.loads(cluster.command("search", "--filename", document.name, "--json").stdout)
@@ -27,7 +27,7 @@ def test_a_file_is_listed_searched_and_described(cluster: Cluster, document: Pat
 
 
 def test_people_see_whole_ids_and_names(cluster: Cluster, document: Path) -> None:
-    file_id = put_one(cluster, document)
+    file_id = store(cluster, document)
 
     listed = cluster.command("ls").stdout
     described = cluster.command("info", file_id).stdout
@@ -78,7 +78,7 @@ def test_the_cluster_is_described(cluster: Cluster) -> None:
 
 
 def test_a_file_is_got_under_its_own_name(cluster: Cluster, document: Path, tmp_path: Path) -> None:
-    file_id = put_one(cluster, document)
+    file_id = store(cluster, document)
     (tmp_path / "here").mkdir()
 
     cluster.command("get", file_id, cwd=tmp_path / "here")
@@ -90,7 +90,7 @@ def test_a_file_is_got_under_its_own_name(cluster: Cluster, document: Path, tmp_
 def test_a_file_is_got_on_standard_output(cluster: Cluster, document: Path) -> None:
     document.write_text(content := f"содержание {uuid4()}\n")
 
-    completed = cluster.command("get", put_one(cluster, document), "-o", "-")
+    completed = cluster.command("get", store(cluster, document), "-o", "-")
 
     assert (completed.stdout, completed.stderr) == (content, "")
 
@@ -98,7 +98,7 @@ def test_a_file_is_got_on_standard_output(cluster: Cluster, document: Path) -> N
 def test_a_file_that_is_there_is_replaced_by_force_only(
     cluster: Cluster, document: Path, tmp_path: Path
 ) -> None:
-    file_id = put_one(cluster, document)
+    file_id = store(cluster, document)
     (target := tmp_path / "target").write_bytes(b"mine")
 
     refused = cluster.command("get", file_id, "-o", str(target), check=False)
@@ -111,7 +111,7 @@ def test_a_file_that_is_there_is_replaced_by_force_only(
 
 
 def test_a_download_that_fails_leaves_no_file(cluster: Cluster, document: Path, tmp_path: Path) -> None:
-    file_id = put_one(cluster, document)
+    file_id = store(cluster, document)
     [archived] = (cluster.data / "storage").rglob(f"{document.stem}*.txt")
     archived.chmod(0o600)
     archived.write_bytes(b"x" * document.stat().st_size)
@@ -133,7 +133,7 @@ def test_a_file_that_is_unknown_is_told(cluster: Cluster, command: list[str]) ->
 
 
 def test_what_was_removed_is_gone(cluster: Cluster, document: Path) -> None:
-    file_id = put_one(cluster, document, "--retention", "temporary")
+    file_id = store(cluster, document, retention_policy="temporary")
 
     unanswered = cluster.command("rm", file_id, check=False)
     before = cluster.command("info", file_id)
