@@ -26,7 +26,7 @@ from tests.forked import run_forked
 START_TIMEOUT: Final = 30.0
 OFFSETS: Final = {"admin": 0, "element": 10, "ingester": 20, "query": 30}
 UNMEASURED: Final = {"COVERAGE_PROCESS_CONFIG": ""}
-"""For what is killed in the end: it never says what it has run, and is slower for taking note of that."""
+"""For processes that are killed, or cannot write: they never say what they ran, and note it in vain."""
 
 
 @dataclass(frozen=True, slots=True)

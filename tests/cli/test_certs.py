@@ -1,6 +1,7 @@
 """`artstore certs` and `artstore up --tls`: an authority of one's own, by commands alone."""
 
 import json
+import os
 import ssl
 import subprocess
 import time
@@ -198,6 +199,7 @@ def _with_files_of_512_bytes(*arguments: str) -> "subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         timeout=120,
+        env=os.environ | UNMEASURED,
     )
 
 
