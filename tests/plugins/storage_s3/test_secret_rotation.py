@@ -11,6 +11,7 @@ from artstore.core.testing import SecretRotation, SecretRotationContract, body, 
 from artstore.core.testing.context import TakeSecrets
 from artstore.plugins.storage_s3.config import MIB, S3Config
 from artstore.plugins.storage_s3.plugin import open_s3
+from tests.representations import objects_of_artstore, secrets_shown
 from tests.s3.servers import S3Server
 
 
@@ -65,3 +66,18 @@ async def test_another_bucket_is_not_taken_in_place_of_an_open_one(swift: S3Serv
     async with open_s3(config(swift, bucket), plugin_context("storage_s3", follow_secrets=taken.append)):
         with pytest.raises(ConfigurationError, match="only access_key_id, secret_access_key, session_token"):
             await taken[0](config(swift, "elsewhere"))
+
+
+async def test_no_object_shows_the_keys(swift: S3Server, bucket: str) -> None:
+    with swift.user() as old, swift.user() as new:
+        taken: list[TakeSecrets] = []
+        context = plugin_context("storage_s3", follow_secrets=taken.append)
+        async with open_s3(config(old, bucket, probe=False), context) as storage:
+            await taken[0](config(new, bucket, probe=False))
+            await put_and_get(storage)
+
+            objects = objects_of_artstore()
+
+            assert {"S3Config", "S3Storage", "Keys"} <= {type(each).__qualname__ for each in objects}
+            secrets = [old.secret_access_key, new.secret_access_key]
+            assert secrets_shown(secrets, by=objects) == set()

@@ -42,6 +42,8 @@ class Head:
 class Sealer:
     """Makes and checks seals with the audit key, which is never in the database. Has no repr of it."""
 
+    __slots__ = ("_key",)  # instead of a dictionary, in which tools that show variables would find it
+
     def __init__(self, key: bytes) -> None:
         self._key = key
 

@@ -102,6 +102,9 @@ async def open_authenticator(
 class OAuthAuthenticator(Authenticator):
     """Verifies each token once, then remembers it for as long as it and the issuer's keys last."""
 
+    # Instead of a dictionary, in which tools that show variables would find the tokens.
+    __slots__ = ("_config", "_keys", "_verified")
+
     def __init__(self, config: OAuthConfig, keys: IssuerKeys) -> None:
         self._config = config
         self._keys = keys

@@ -18,6 +18,8 @@ _SIZE: Final = 32  # bytes
 class ClientSecrets:
     """HMAC-SHA-256 under the pepper: 256 random bits need no slow hash to resist guessing."""
 
+    __slots__ = ("_pepper",)  # instead of a dictionary, in which tools that show variables would find it
+
     def __init__(self, pepper: bytes) -> None:
         self._pepper = pepper
 
