@@ -20,3 +20,14 @@ def test_a_key_is_rotated_listed_and_told(cluster: Cluster) -> None:
     ]
     assert f"signing           {old} since" in for_people
     assert f"waiting           {rotated['kid']}" in for_people
+    withdrawn = json.loads(cluster.command("jwt-key", "withdraw", rotated["kid"], "--yes", "--json").stdout)
+    assert (withdrawn["kid"], withdrawn["state"]) == (rotated["kid"], "withdrawn")
+    assert "waiting           none" in cluster.command("jwt-key", "status").stdout
+
+
+def test_the_name_of_a_key_may_begin_with_a_dash(cluster: Cluster) -> None:
+    for kid in ("-y" + "a" * 41, "--" + "b" * 41):
+        completed = cluster.command("jwt-key", "withdraw", kid, "--yes", check=False)
+
+        assert completed.returncode != 0
+        assert f"there is no signing key {kid}" in completed.stderr

@@ -1,6 +1,7 @@
 """`artstore jwt-key`: the keys that sign access tokens."""
 
-from typing import Final
+from typing import Annotated, Final
+from urllib.parse import quote
 
 import typer
 
@@ -58,6 +59,28 @@ def rotate(json: JsonOption = False, data: DataOption = None, profile: ProfileOp
 
     made = with_archive(data, profile, ask)
     print_json(made) if json else _print_keys([made])
+
+
+# The name of a key may begin with a dash: here, no option has a short form.
+@app.command(context_settings={"ignore_unknown_options": True})
+def withdraw(
+    kid: Annotated[str, typer.Argument(metavar="KEY", help="The key, as `list` names it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: JsonOption = False,
+    data: DataOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Withdraw a key that others may have. Every token that it signed is refused at once."""
+    if not yes:
+        typer.confirm(f"Withdraw {kid} and refuse all it has signed?", abort=True, err=True)
+
+    async def ask(archive: Archive) -> KeyView:
+        url = archive.url("admin", f"{KEYS_PATH}/{quote(kid, safe='')}/withdraw")
+        async with archive.client.request("POST", url) as response:
+            return parse(KeyView, await response.read())
+
+    withdrawn = with_archive(data, profile, ask)
+    print_json(withdrawn) if json else _print_keys([withdrawn])
 
 
 def _print_keys(keys: list[KeyView]) -> None:

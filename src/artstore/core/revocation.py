@@ -17,7 +17,7 @@ FIRST_LIST_TIMEOUT: Final = 5.0
 
 
 class Revocation(BaseModel):
-    """One token, or every token of a client that was issued before a moment.
+    """One token, every token that a key has signed, or those of a client issued before a moment.
 
     Of several that name one client, the latest holds: it may give the client back what another took.
     """
@@ -25,6 +25,7 @@ class Revocation(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     token_id: Annotated[str | None, Field(description="The `jti` of one token.")] = None
+    key_id: Annotated[str | None, Field(description="The `kid` of a key that was withdrawn.")] = None
     client_id: Annotated[str | None, Field(description="Whose tokens, all of them.")] = None
     issued_before: Annotated[
         datetime | None, Field(description="With `client_id`: later tokens are not meant.")
@@ -49,13 +50,14 @@ class RevocationList:
 
     def __init__(self) -> None:
         self._tokens: dict[str, Revocation] = {}
+        self._keys: dict[str, Revocation] = {}
         self._clients: dict[str, Revocation] = {}
         self._is_known = asyncio.Event()
         # Where nobody follows the list of an admin, there is nothing to wait for.
         self._is_known.set()
 
     def __len__(self) -> int:
-        return len(self._tokens) + len(self._clients)
+        return len(self._all())
 
     def expect(self) -> None:
         """Somebody will bring the list: until all of it is there, what is revoked is not known."""
@@ -68,12 +70,14 @@ class RevocationList:
     def add(self, revocations: Iterable[Revocation]) -> None:
         """Learn of more. Nothing that was revoked is forgotten before its time, whoever has forgotten it."""
         now = datetime.now(UTC)
-        for each in [*self._tokens.values(), *self._clients.values()]:
+        for each in self._all():
             if each.expires_at <= now:
                 self._forget(each)
         for each in revocations:
             if each.token_id is not None:
                 self._tokens[each.token_id] = each
+            if each.key_id is not None:
+                self._keys[each.key_id] = each
             if each.client_id is not None and not self._is_outdated(each.client_id, each):
                 self._clients[each.client_id] = each
 
@@ -81,17 +85,24 @@ class RevocationList:
         """Let pass who is not revoked.
 
         Raises:
-            UnauthenticatedError: the token was revoked, or its client is suspended or gone.
+            UnauthenticatedError: the token was revoked, its key withdrawn, its client suspended or gone.
             UnavailableError: nothing is known yet of what is revoked.
         """
         if not self._is_known.is_set():
             await self._wait()
-        if self.has_revoked(principal.token_id, principal.client_id, issued_at=principal.issued_at):
+        if self.has_revoked(
+            principal.token_id,
+            principal.client_id,
+            issued_at=principal.issued_at,
+            key_id=principal.key_id,
+        ):
             raise UnauthenticatedError("the access token was revoked; request a new one")
 
-    def has_revoked(self, token_id: str | None, client_id: str, *, issued_at: datetime | None) -> bool:
-        """Whether the list names a token, or its client and a later moment."""
-        if token_id in self._tokens:
+    def has_revoked(
+        self, token_id: str | None, client_id: str, *, issued_at: datetime | None, key_id: str | None
+    ) -> bool:
+        """Whether the list names a token, the key that signed it, or its client and a later moment."""
+        if token_id in self._tokens or key_id in self._keys:
             return True
         revocation = self._clients.get(client_id)
         if revocation is None or revocation.issued_before is None:
@@ -101,7 +112,7 @@ class RevocationList:
 
     def dump(self) -> bytes:
         """All of it, for :meth:`load`."""
-        return _REVOCATIONS.dump_json([*self._tokens.values(), *self._clients.values()])
+        return _REVOCATIONS.dump_json(self._all())
 
     def load(self, dumped: bytes) -> None:
         """Learn of what another list has.
@@ -110,6 +121,9 @@ class RevocationList:
             ValueError: it is no list.
         """
         self.add(_REVOCATIONS.validate_json(dumped))
+
+    def _all(self) -> list[Revocation]:
+        return [*self._tokens.values(), *self._keys.values(), *self._clients.values()]
 
     async def _wait(self) -> None:
         try:
@@ -128,8 +142,19 @@ class RevocationList:
     def _forget(self, revocation: Revocation) -> None:
         if revocation.token_id is not None:
             self._tokens.pop(revocation.token_id, None)
+        if revocation.key_id is not None:
+            self._keys.pop(revocation.key_id, None)
         if revocation.client_id is not None:
             self._clients.pop(revocation.client_id, None)
+
+
+def withdrawn_key(key_id: str, *, at: datetime) -> Revocation:
+    """Refuses every token that a key has signed, or somebody with it, whatever the token says.
+
+    What nobody's published keys have any more is refused without it; a verifier that cannot reach admin
+    believes the keys it has for a day at most.
+    """
+    return Revocation(key_id=key_id, revoked_at=at, expires_at=at + KEPT_FOR)
 
 
 def whole_client(client_id: str, *, at: datetime) -> Revocation:

@@ -35,7 +35,8 @@ class Principal:
 
     ``rate_limit`` is in requests per minute; ``None`` means that nothing was proved to limit them.
     ``token_id`` and ``issued_at`` say what a revocation would have to name: without them a token can be
-    revoked only together with all others of its client.
+    revoked only together with all others of its client. ``key_id`` is the ``kid`` of the key that signed
+    it: without it, a key that is withdrawn is believed until the authenticator asks for the keys again.
     """
 
     subject: str
@@ -47,6 +48,7 @@ class Principal:
     expires_at: datetime | None = None
     rate_limit: int | None = None
     issued_at: datetime | None = None
+    key_id: str | None = None
 
 
 @runtime_checkable

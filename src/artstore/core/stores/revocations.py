@@ -15,6 +15,7 @@ class RevocationRow(Record):
 
     id: str
     token_id: str | None = None
+    key_id: str | None = None
     client_id: str | None = None
     issued_before: StoredTime | None = None
     revoked_at: StoredTime

@@ -74,6 +74,7 @@ class AuthContract:
             token_id=identifier,
             expires_at=datetime.fromtimestamp(expires, tz=UTC),
             issued_at=datetime.fromtimestamp(expires - HOUR, tz=UTC),
+            key_id=mint.kid,
         )
 
     async def test_people_have_a_kind_of_their_own(

@@ -127,9 +127,9 @@ class OAuthAuthenticator(Authenticator):
 
     async def _verify(self, token: str) -> VerifiedToken:
         self._verified.pop(token, None)
-        key = await self._keys.find(_key_id(token))
-        claims = _access_token_claims(self._signed_claims(token, key))
-        return self._remember(token, claims)
+        kid = _key_id(token)
+        claims = _access_token_claims(self._signed_claims(token, await self._keys.find(kid)))
+        return self._remember(token, claims, kid)
 
     def _signed_claims(self, token: str, key: RSAPublicKey) -> dict[str, Any]:
         try:
@@ -147,11 +147,11 @@ class OAuthAuthenticator(Authenticator):
         except jwt.PyJWTError as error:
             raise UnauthenticatedError(REFUSALS.get(type(error), NOT_VALID)) from None
 
-    def _remember(self, token: str, claims: AccessTokenClaims) -> VerifiedToken:
+    def _remember(self, token: str, claims: AccessTokenClaims, kid: str) -> VerifiedToken:
         # Not longer than the keys are fresh: a token whose key the issuer withdrew must fall with it.
         lasts = min(claims.exp + self._config.leeway - time.time(), self._keys.fresh_for)
         bound_to = None if claims.cnf is None else claims.cnf.x5t_s256
-        verified = VerifiedToken(_principal(claims), time.monotonic() + lasts, bound_to)
+        verified = VerifiedToken(_principal(claims, kid), time.monotonic() + lasts, bound_to)
         self._verified[token] = verified
         if len(self._verified) > self._config.cache_size:
             self._verified.popitem(last=False)
@@ -190,7 +190,7 @@ def _unusable_claim(claim: str) -> str:
     return f"the access token's claim {claim!r} is missing or not usable here"
 
 
-def _principal(claims: AccessTokenClaims) -> Principal:
+def _principal(claims: AccessTokenClaims, kid: str) -> Principal:
     return Principal(
         subject=claims.sub,
         kind=claims.type,
@@ -201,4 +201,5 @@ def _principal(claims: AccessTokenClaims) -> Principal:
         expires_at=datetime.fromtimestamp(claims.exp, tz=UTC),
         rate_limit=claims.rate_limit,
         issued_at=datetime.fromtimestamp(claims.iat, tz=UTC),
+        key_id=kid,
     )

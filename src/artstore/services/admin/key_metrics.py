@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from artstore.services.admin.key_models import KeyState
 from artstore.services.admin.signing_keys import LoadedKey
 
-STATES: Final = tuple(state for state in get_args(KeyState) if state != "expired")
+STATES: Final = tuple(state for state in get_args(KeyState) if state not in ("expired", "withdrawn"))
 
 
 class KeyMetrics:

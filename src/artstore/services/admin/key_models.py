@@ -7,7 +7,13 @@ from pydantic import BaseModel, Field
 
 KEYS_PATH: Final = "/api/v1/jwt-keys"
 
-KeyState = Literal["waiting", "signing", "verifying", "expired"]
+KeyState = Literal["waiting", "signing", "verifying", "expired", "withdrawn"]
+
+
+class KeyPath(BaseModel):
+    """Which key: its thumbprint (RFC 7638)."""
+
+    kid: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
 
 
 class KeyView(BaseModel):
@@ -20,17 +26,18 @@ class KeyView(BaseModel):
         KeyState,
         Field(
             description="`waiting`: published, does not sign yet; `signing`; `verifying`: signs no more, but "
-            "what it signed holds; `expired`."
+            "what it signed holds; `expired`; `withdrawn`: what it signed is refused."
         ),
     ]
     created_at: datetime
     signs_from: datetime
     signs_until: datetime | None = None
     expires_at: datetime | None = None
+    withdrawn_at: datetime | None = None
 
 
 class KeyList(BaseModel):
-    """Every key of the last 90 days, the newest first."""
+    """Every key of the last 90 days, and all that were withdrawn, the newest first."""
 
     items: list[KeyView]
 

@@ -1,6 +1,8 @@
 """Replaces the signing key from time to time, early enough that every verifier knows the next one."""
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -112,6 +114,31 @@ class KeyRotation:
             )
         return await self._rotate_to(await self._generate())
 
+    async def withdraw(self, kid: str) -> None:
+        """Let a key neither sign nor verify any more, from this moment on: others may have it.
+
+        Raises:
+            NotFoundError: there is no such key.
+        """
+        now = datetime.now(UTC)
+        instead = await asyncio.to_thread(
+            signing_key, await self._successor(), self._master_key, signs_from=now
+        )
+        if await self._store.withdraw(kid, now=now, instead=instead):
+            _log.warning("signing_key_withdrawn", kid=kid)
+            if self._trail is not None:
+                self._trail.add_event("signing_key_withdrawn", kid=kid)
+        await self._keys.look()
+
+    async def _successor(self) -> RSAPrivateKey:
+        """What the operator provides, unless it has been a key before."""
+        known = {key.kid for key in await self._store.list()}
+        with suppress(ArtStoreError, ConfigurationError):  # told elsewhere; a withdrawal must not wait for it
+            provided = await self.provided()
+            if provided is not None and public_key(provided).kid not in known:
+                return provided
+        return await self._generate()
+
     async def _take_turn(self) -> None:
         """A turn that fails is one that comes late: what signs now goes on signing."""
         try:
@@ -126,10 +153,16 @@ class KeyRotation:
             self._failure = None
 
     async def _rotate_if_due(self) -> None:
-        newest = (await self._store.list())[0]
+        keys = await self._store.list()
+        newest = newest_of(keys)
         provided = await self.provided()
         if provided is not None:
-            if public_key(provided).kid != newest.kid:
+            kid = public_key(provided).kid
+            if kid in {key.kid for key in keys if key.withdrawn_at is not None}:
+                raise ConfigurationError(
+                    f"the secret {PROVIDED_KEY} has key {kid}, which was withdrawn: put another key there"
+                )
+            if kid != newest.kid:
                 await self._rotate_to(provided)
         elif datetime.now(UTC) >= newest.signs_from + self.period - self.lead:
             await self._rotate_to(await self._generate(), not_before=newest.signs_from + self.period)
@@ -151,3 +184,8 @@ class KeyRotation:
                 self._trail.add_event("signing_key_rotated", kid=key.kid, signs_from=signs_from.isoformat())
         await self._keys.look()
         return rotated
+
+
+def newest_of(keys: Sequence[SigningKey]) -> SigningKey:
+    """The key that signs last, as far as is known."""
+    return next(key for key in keys if key.withdrawn_at is None)

@@ -34,9 +34,9 @@ class Revocations:
         await self._store.add(Revocation(token_id=token_id, revoked_at=now, expires_at=now + KEPT_FOR))
         await self.look()
 
-    def has_revoked(self, token_id: str, client_id: str, *, issued_at: datetime) -> bool:
+    def has_revoked(self, token_id: str, client_id: str, *, issued_at: datetime, key_id: str | None) -> bool:
         """Whether the roles refuse this token."""
-        return self._known.has_revoked(token_id, client_id, issued_at=issued_at)
+        return self._known.has_revoked(token_id, client_id, issued_at=issued_at, key_id=key_id)
 
     async def look(self) -> None:
         """Take note of what is new, and wake up who waits for it."""

@@ -149,7 +149,7 @@ class SigningKeys:
         return time.monotonic() < self._fresh_until
 
     async def _read(self) -> None:
-        rows = [row for row in await self._store.list() if state_of(row) != "expired"]
+        rows = [row for row in await self._store.list() if state_of(row) not in ("expired", "withdrawn")]
         keys = [await self._loaded(row) for row in rows]
         self._keys = {key.kid: key for key in keys if key is not None}
         self._fresh_until = time.monotonic() + self._refresh_interval
@@ -170,6 +170,8 @@ class SigningKeys:
 def state_of(row: SigningKey) -> KeyState:
     """What the key does at this moment."""
     now = datetime.now(UTC)
+    if row.withdrawn_at is not None:
+        return "withdrawn"
     if row.expires_at is not None and row.expires_at <= now:
         return "expired"
     if row.signs_from > now:

@@ -19,7 +19,7 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 
 
 class ReadToken(BaseModel):
-    """The claims of a token of ours."""
+    """The claims of a token of ours. ``kid`` is the key that proves it, if one does."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -35,6 +35,7 @@ class ReadToken(BaseModel):
     exp: int
     token_use: Literal["access", "refresh"]
     cnf: dict[str, str] | None = None
+    kid: str | None = None
 
     @property
     def is_of_person(self) -> bool:
@@ -75,7 +76,7 @@ class TokenReader:
                 leeway=LEEWAY,
                 options={"verify_aud": False, "require": ["iss", "exp", "iat", "nbf"]},
             )
-            said = ReadToken.model_validate(claims)
+            said = ReadToken.model_validate({**claims, "kid": kid})
         except (jwt.PyJWTError, StopIteration, ValidationError, UnicodeError):
             return None
         return said if said.token_use == "access" else None  # noqa: S105 - no secret

@@ -111,13 +111,13 @@ class TokenStatus:
         said = await self._tokens.read(token)
         if said is None or not _may_know(account, said) or self._is_revoked(said):
             return Introspection(active=False)
-        known = said.model_dump(exclude={"name", "token_use"})
+        known = said.model_dump(exclude={"kid", "name", "token_use"})
         token_type = "Bearer" if said.token_use == "access" else None  # noqa: S105 - no secret
         return Introspection(active=True, username=said.name, token_type=token_type, **known)
 
     def _is_revoked(self, said: ReadToken) -> bool:
         issued_at = datetime.fromtimestamp(said.iat, UTC)
-        return self._revocations.has_revoked(said.jti, said.client_id, issued_at=issued_at)
+        return self._revocations.has_revoked(said.jti, said.client_id, issued_at=issued_at, key_id=said.kid)
 
 
 def _not_yours() -> TokenRefusedError:
