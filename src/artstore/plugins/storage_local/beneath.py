@@ -1,9 +1,9 @@
 """Ways down from a directory that lead through no symbolic link: what is behind one is not in the root.
 
-``O_NOFOLLOW`` looks at the last name of a path only, so each directory is opened from the one above it. That
-takes 6 µs more than to leave it to the kernel (measured, four directories down), and leaves no moment at
-which a directory that was looked at can be exchanged for a link. What is done for many files at once goes
-each way once.
+``O_NOFOLLOW`` looks at the last name of a path only. So the kernel is asked to follow none on the whole way,
+and where it cannot be asked, each directory is opened from the one above it: neither leaves a moment at which
+a directory that was looked at can be exchanged for a link. What is done for many files at once goes each way
+once.
 """
 
 import os
@@ -13,6 +13,8 @@ from errno import ELOOP
 from stat import S_ISLNK
 from threading import local
 from typing import Final
+
+from artstore.plugins.storage_local.openat2 import enter_at_once
 
 _DIRECTORY: Final = os.O_PATH | os.O_DIRECTORY
 
@@ -44,6 +46,11 @@ def forget() -> None:
         os.close(descriptors.popitem()[1])
 
 
+def entered(top: str) -> os.stat_result | None:
+    """What ``top`` is to this thread as long as it keeps directories, whatever is mounted there meanwhile."""
+    return None if _kept.descriptors is None else os.fstat(_entered(top, top))
+
+
 @contextmanager
 def parent(top: str, path: str) -> Generator[tuple[int, str], None, None]:
     """The directory of ``path``, open, and the name in it.
@@ -52,11 +59,8 @@ def parent(top: str, path: str) -> Generator[tuple[int, str], None, None]:
         OSError: there is none. With ``ELOOP``, a directory between it and ``top`` is a link.
     """
     directory, _, name = path.rpartition("/")
-    descriptors = _kept.descriptors
-    if descriptors is not None:
-        if directory not in descriptors:
-            descriptors[directory] = _enter(top, directory or ".")
-        yield descriptors[directory], name
+    if _kept.descriptors is not None:
+        yield _entered(top, directory or "."), name
         return
     descriptor = _enter(top, directory or ".")
     try:
@@ -73,8 +77,7 @@ def open_beneath(top: str, path: str, flags: int, mode: int = 0) -> int:
 
 def open_directory(top: str, path: str) -> int:
     """A directory below ``top``, or that itself, to be listed or synced. Raises as :func:`parent`."""
-    flags = os.O_RDONLY | os.O_DIRECTORY
-    return open_beneath(top, path, flags) if _is_below(top, path) else os.open(path, flags)
+    return open_beneath(top, os.path.join(path, "."), os.O_RDONLY | os.O_DIRECTORY)
 
 
 def status_beneath(top: str, path: str) -> os.stat_result:
@@ -83,17 +86,48 @@ def status_beneath(top: str, path: str) -> os.stat_result:
         return os.stat(name, dir_fd=directory, follow_symlinks=False)
 
 
+def _entered(top: str, directory: str) -> int:
+    """A directory that this thread keeps."""
+    descriptors = _kept.descriptors
+    assert descriptors is not None, "it keeps some"
+    if directory not in descriptors:
+        if _is_below(top, directory):
+            descriptors[directory] = _descend(_entered(top, top), directory.removeprefix(top))
+        else:
+            descriptors[directory] = os.open(directory, _DIRECTORY)
+    return descriptors[directory]
+
+
 def _enter(top: str, directory: str) -> int:
     """Links to ``top``, and above it, are the operator's own."""
     if not _is_below(top, directory):
         return os.open(directory, _DIRECTORY)
     descriptor = os.open(top, _DIRECTORY)
-    for name in directory.removeprefix(top).strip("/").split("/"):
+    try:
+        return _descend(descriptor, directory.removeprefix(top))
+    finally:
+        os.close(descriptor)
+
+
+def _descend(top: int, path: str) -> int:
+    names = path.strip("/")
+    try:
+        entered = enter_at_once(top, names)
+        return _walk(top, names) if entered is None else entered
+    except OSError as error:
+        if error.errno == ELOOP:
+            raise OSError(ELOOP, "a directory of the root was replaced by a symbolic link") from None
+        raise
+
+
+def _walk(top: int, path: str) -> int:
+    descriptor = os.dup(top)
+    for name in path.split("/"):
         try:
             inner = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
         except NotADirectoryError:
             if S_ISLNK(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
-                raise OSError(ELOOP, "a directory of the root was replaced by a symbolic link") from None
+                raise OSError(ELOOP, os.strerror(ELOOP)) from None
             raise
         finally:
             os.close(descriptor)

@@ -203,8 +203,7 @@ class CommitLog:
             )
         for step in batch:
             self._unwritten.require_free(step.key)
-            if step.content is not None:
-                self._root.require_place(step.key)
+        self._root.require_places(step.key for step in batch if step.content is not None)
 
     def _append(self, batches: Sequence[Batch]) -> None:
         self._root.require_right(*(step.key for batch in batches for step in batch))

@@ -23,6 +23,7 @@ class Replay:
         segments = sorted((*read_batches(self._root.read(path)), path) for path in self._root.log_files())
         self._paths = [path for _, _, path in segments]
         steps = [step for _, batches, _ in segments for batch in batches for step in batch]
+        self._root.require_present()
         for step in steps:
             try:
                 self._root.apply(step)

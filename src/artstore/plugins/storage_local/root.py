@@ -3,7 +3,7 @@
 import fcntl
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from errno import EACCES, EISDIR, ESTALE, EXDEV
 from itertools import count
@@ -100,7 +100,10 @@ class Root:
         Raises:
             OSError: it does.
         """
-        if self._opened is not None and not os.path.samestat(self._opened, os.stat(self.path)):
+        if self._opened is None:
+            return
+        present, entered = os.stat(self.path), beneath.entered(self.path)
+        if not all(os.path.samestat(self._opened, each) for each in (present, entered or present)):
             raise OSError(ESTALE, "the root is not where it was: is its medium still mounted?")
 
     def require_right(self, *keys: str) -> None:
@@ -110,8 +113,7 @@ class Root:
             OSError: saying which.
         """
         self.require_present()
-        if not all(map(self._may_change, keys)):
-            raise OSError(ESTALE, "another process may be at work in this root")
+        self._require_lease(*keys)
 
     def locate(self, key: str) -> str:
         """The path of the file that holds ``key``.
@@ -160,25 +162,31 @@ class Root:
             self.files.rename(staged, target)
         self.files.sync_directory(parent)
 
-    def require_place(self, key: str) -> None:
-        """Refuse an object that could not be put in its place; its directory is made if it is not there.
+    def require_places(self, keys: Iterable[str]) -> None:
+        """Refuse objects that could not be put in their places; their directories are made if need be.
 
         Raises:
-            OSError: its directory cannot be made, or is behind a link, or may not be written to, or its own
-                place is a directory.
+            OSError: a directory cannot be made, or is behind a link, or may not be written to, or the place
+                of an object is a directory.
         """
-        path = self.locate(key)
-        self._make_durable(os.path.dirname(path))
-        with suppress(FileNotFoundError), beneath.parent(self.path, path) as (directory, name):
-            if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True):
-                raise PermissionError(EACCES, "the directory of an object may not be written to")
-            if S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
-                raise IsADirectoryError(EISDIR, "a directory lies in the place of an object")
+        writable: set[str] = set()
+        for path in map(self.locate, keys):
+            parent = os.path.dirname(path)
+            self._make_durable(parent)
+            with suppress(FileNotFoundError), beneath.parent(self.path, path) as (directory, name):
+                if parent not in writable:
+                    _require_writable(directory)
+                    writable.add(parent)
+                if S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+                    raise IsADirectoryError(EISDIR, "a directory lies in the place of an object")
 
     def apply(self, step: Step) -> None:
-        """Do what the commit log says, which makes it durable: nothing is synced here. Idempotent."""
+        """Do what the commit log says, which makes it durable: nothing is synced here. Idempotent.
+
+        Whoever calls has made sure that the root is present.
+        """
         path = self.locate(step.key)
-        self.require_right(step.key)
+        self._require_lease(step.key)
         if step.content is None:
             with suppress(FileNotFoundError, NotADirectoryError):
                 self.files.remove(path)
@@ -259,6 +267,10 @@ class Root:
         with suppress(FileNotFoundError, NotADirectoryError):
             self.files.sync_directory(os.path.dirname(path))
 
+    def _require_lease(self, *keys: str) -> None:
+        if not all(map(self._may_change, keys)):
+            raise OSError(ESTALE, "another process may be at work in this root")
+
     def _key(self, path: str) -> str:
         return path.removeprefix(self._prefix)
 
@@ -324,6 +336,11 @@ class Root:
 
 def _always(_: str) -> bool:
     return True
+
+
+def _require_writable(directory: int) -> None:
+    if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory, effective_ids=True):
+        raise PermissionError(EACCES, "the directory of an object may not be written to")
 
 
 def _require_access(directory: str) -> None:

@@ -48,7 +48,8 @@ class Unwritten:
 
     def write(self) -> None:
         """Put each in its place, unless something is in the way; what is left is tried again."""
-        before, self._stuck, self.failure = self._stuck, {}, None
+        before, self._stuck = self._stuck, {}
+        self.failure = self._absence()
         left: list[Step] = []
         for step in self.steps:
             if self.failure is None and step.key not in self._stuck and self._is_written(step):
@@ -61,6 +62,15 @@ class Unwritten:
             self._logger.error("acknowledged_object_not_in_place", key=key, reason=self._stuck[key].strerror)
         if sum(len(step.content or b"") for step in left) > self._limit:
             self.failure = self.failure or OSError(ENOSPC, "too much is in the way of others")
+
+    def _absence(self) -> OSError | None:
+        """Why the root is not there. What is entered from now on stays what it is until all is written."""
+        try:
+            self._root.require_present()
+        except OSError as error:
+            self._logger.error("acknowledged_objects_not_in_place", reason=error.strerror)
+            return error
+        return None
 
     def _is_written(self, step: Step) -> bool:
         try:

@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 
 from artstore.core.spec import ChecksumMismatchError, IncompleteBodyError
+from artstore.plugins.storage_local.beneath import kept
 from artstore.plugins.storage_local.root import Root, StagedFile
 
 
@@ -35,7 +36,7 @@ class Upload:
 
     def commit(self, rest: Sequence[bytes], target: str) -> tuple[str, os.stat_result]:
         """Write the last bytes and publish the file at ``target``; its SHA-256 and status."""
-        with self._step:
+        with self._step, kept():
             staged = self._append(rest)
             sha256 = self._verify()
             self._root.files.stamp(staged.descriptor, time.time_ns())
