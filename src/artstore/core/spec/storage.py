@@ -147,6 +147,8 @@ class AtomicBatch(Protocol):
     async def put_batch(self, objects: Mapping[str, bytes]) -> Sequence[ObjectInfo]:
         """Store each object under its key, replacing what was there; what is known of each, in their order.
 
+        Their ``sha256`` may be absent: who has all of the bytes need not be told.
+
         All or nothing: after any crash all keys have their new objects, or all what they had before.
         Durable when it returns, and seen by every method of the back end from then on.
 

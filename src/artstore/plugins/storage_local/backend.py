@@ -1,7 +1,6 @@
 """The ``local`` storage back end: coroutines that hand blocking work to the back end's own threads."""
 
 import asyncio
-import hashlib
 import os
 import time
 from collections.abc import (
@@ -67,9 +66,6 @@ BATCH_CHUNKS: Final = 1024
 
 CHUNK_SIZE: Final = 256 * 1024
 PAGE_SIZE: Final = 256
-
-LOCKED_HASHING: Final = 2047
-"""Bytes that ``hashlib`` hashes without releasing the interpreter's lock: from 2048 on it does (CPython)."""
 
 TAKEN: Final = frozenset({EISDIR, ENOTDIR})
 
@@ -158,7 +154,7 @@ class LocalStorage(StorageBackend, LocalPaths, AtomicBatch, ExclusiveUse, Strang
         for step in batch:
             self._root.locate(step.key)  # refuses what is no key
         await _result(", ".join(objects), self._log.commit(batch))
-        return [describe(key, len(content), now, sha256=_sha256(content)) for key, content in objects.items()]
+        return [describe(key, len(content), now) for key, content in objects.items()]
 
     @asynccontextmanager
     async def get(
@@ -322,15 +318,6 @@ def _content(step: Step) -> bytes:
 async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
     if content:
         yield content
-
-
-def _sha256(content: bytes) -> str:
-    """In slices for which the interpreter keeps its lock: getting that back takes longer than hashing."""
-    digest = hashlib.sha256()
-    view = memoryview(content)
-    for start in range(0, len(content), LOCKED_HASHING):
-        digest.update(view[start : start + LOCKED_HASHING])
-    return digest.hexdigest()
 
 
 def _page(found: Iterator[T]) -> tuple[T, ...]:
