@@ -64,10 +64,13 @@ class FencedStorage(StorageBackend, AtomicBatch):
         self._storage = storage
         self._lease = lease
         self._batches = storage.capabilities.atomic_batch
+        self._capabilities = replace(
+            storage.capabilities, atomic_batch=None if self._batches is None else self
+        )
 
     @property
     def capabilities(self) -> Capabilities:
-        return replace(self._storage.capabilities, atomic_batch=None if self._batches is None else self)
+        return self._capabilities
 
     @property
     def max_batch_size(self) -> int:
