@@ -8,6 +8,8 @@ from typing import Literal, Protocol, runtime_checkable
 
 Parameter = str | int | float | bytes | bool | None
 Parameters = Mapping[str, Parameter]
+Statement = tuple[str, Iterable[Parameters]]
+"""SQL, and the sets of parameters for each of which it runs."""
 Row = Mapping[str, Parameter]
 Dialect = Literal["sqlite", "postgresql"]
 TextMode = Literal["fulltext", "partial"]
@@ -55,6 +57,17 @@ class Transaction(Reader, Protocol):
             AlreadyExistsError: as :meth:`execute`.
         """
         ...
+
+    async def execute_all(self, statements: Iterable[Statement]) -> None:
+        """Run each statement as :meth:`executemany` does, in their order, up to the first that fails.
+
+        A database to which each way costs something goes it once.
+
+        Raises:
+            AlreadyExistsError: as :meth:`execute`.
+        """
+        for sql, parameters in statements:
+            await self.executemany(sql, parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,6 +236,26 @@ class DatabaseContract:
             with pytest.raises(AlreadyExistsError):
                 await transaction.execute("INSERT INTO contract_others (id, name) VALUES (3, 'a')")
 
+    async def test_statements_that_go_together_run_in_their_order(self, database: Database) -> None:
+        async with database.transaction() as transaction:
+            await transaction.execute_all(
+                [
+                    (ADD, [{"name": "a", "value": 1}, {"name": "b", "value": 2}]),
+                    (ADD, ()),
+                    (
+                        "UPDATE contract_counters SET value = :value WHERE name = :name",
+                        [{"name": "a", "value": 3}],
+                    ),
+                ]
+            )
+            with pytest.raises(AlreadyExistsError):
+                await transaction.execute_all(
+                    [(ADD, [{"name": "c", "value": 4}]), (ADD, [{"name": "a", "value": 5}])]
+                )
+
+        assert await names(database) == ["a", "b", "c"]
+        assert await database.fetch_one(READ, {"name": "a"}) == {"value": 3}
+
     async def test_executemany_that_meets_a_taken_value_does_nothing(self, database: Database) -> None:
         await add(database, "a", 1)
 

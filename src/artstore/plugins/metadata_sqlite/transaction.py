@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
-from artstore.core.spec import Parameters, Row, Transaction
+from artstore.core.spec import Parameters, Row, Statement, Transaction
 from artstore.plugins.metadata_sqlite import statements
 from artstore.plugins.metadata_sqlite.group import Member
+from artstore.plugins.metadata_sqlite.statements import executemany
 from artstore.plugins.metadata_sqlite.writer import Writer
 
 T = TypeVar("T")
@@ -53,7 +54,16 @@ class SqliteTransaction(Transaction):
 
     async def executemany(self, sql: str, parameters: Iterable[Parameters]) -> None:
         batch = list(parameters)  # here: what the caller iterates over may belong to the event loop
-        await self._run(lambda connection: statements.executemany(connection, sql, batch))
+        await self._run(lambda connection: executemany(connection, sql, batch))
+
+    async def execute_all(self, statements: Iterable[Statement]) -> None:
+        batches = [(sql, list(parameters)) for sql, parameters in statements]
+
+        def run(connection: sqlite3.Connection) -> None:
+            for sql, batch in batches:
+                executemany(connection, sql, batch)
+
+        await self._run(run)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if not self._is_open:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from artstore.core.attribute_fields import format_timestamp
 from artstore.core.modes import Mode
-from artstore.core.spec import Database, Parameters, Transaction
+from artstore.core.spec import Database, Parameters, Statement, Transaction
 from artstore.services.storage_element.catalog_records import (
     Change,
     Committed,
@@ -154,17 +154,14 @@ class CatalogWriter:
         committed = [Committed(change, next(sequences), time, epoch) for change in batch.changes]
         entries = [journal_row(each) for each in committed]
         entries += [_mode_row(mode, next(sequences), time) for mode in batch.modes]
+        statements: list[Statement] = [
+            (_LOG, [*_log_rows(batch, time)]),
+            (_PUT_FILE, [file_row(each) for each in committed if each.change.operation != "purge"]),
+            (_REMOVE_FILE, [_id_row(each) for each in committed if each.change.operation == "purge"]),
+            (_APPEND, entries),
+        ]
         async with self._database.transaction() as transaction:
-            if batch.begun or batch.finished:
-                await transaction.executemany(_LOG, _log_rows(batch, time))
-            if stored := [file_row(each) for each in committed if each.change.operation != "purge"]:
-                await transaction.executemany(_PUT_FILE, stored)
-            if purged := [each.change for each in committed if each.change.operation == "purge"]:
-                await transaction.executemany(
-                    _REMOVE_FILE, [{"file_id": str(each.file_id)} for each in purged]
-                )
-            if entries:
-                await transaction.executemany(_APPEND, entries)
+            await transaction.execute_all([each for each in statements if each[1]])
             await self._forget(transaction)
         batch.committed = committed
         self._state.note(
@@ -182,7 +179,7 @@ class CatalogWriter:
 
 
 def _log_rows(batch: _Batch, time: str) -> Iterator[Parameters]:
-    """One statement for those begun and those finished: each costs a hand-over to the writing thread."""
+    """Of those begun and of those finished."""
     for intent in batch.begun:
         yield _log_row(intent, status="pending", started_at=time, completed_at=None)
     for intent, outcome in batch.finished:
@@ -226,6 +223,10 @@ def journal_row(committed: Committed) -> Parameters:
         "attributes_digest": change.digest,
         "mode": None,
     }
+
+
+def _id_row(committed: Committed) -> Parameters:
+    return {"file_id": str(committed.change.file_id)}
 
 
 def _mode_row(mode: Mode, sequence: int, time: str) -> Parameters:
