@@ -29,6 +29,8 @@ def room_for_connections(applications: int) -> int:
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most == resource.RLIM_INFINITY:
+        return sys.maxsize
     return max(FEWEST, (most - RESERVED) // (PER_CONNECTION * applications))
 
 
