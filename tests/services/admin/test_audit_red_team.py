@@ -55,7 +55,7 @@ async def test_an_edited_record_is_named(log: AdminClient) -> None:
         "outcome = 'unheard of'",
         "resource = NULL",
         "request_id = 'another'",
-        "mac = REPLACE(mac, 'a', 'b')",
+        "mac = SUBSTR(mac, 2) || SUBSTR(mac, 1, 1)",
         "mac = 'no hex'",
         "record = '{}'",
         "record = 'no json'",
