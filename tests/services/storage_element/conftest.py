@@ -20,6 +20,11 @@ from tests.services.storage_element.harness import (
     running_element,
 )
 
+# What fails in one of many points says what it was.
+pytest.register_assert_rewrite(
+    *(f"tests.services.storage_element.{module}" for module in ("holding", "sweeps", "work"))
+)
+
 
 @pytest.fixture
 async def issuer() -> AsyncGenerator[IssuerServer, None]:
