@@ -100,6 +100,8 @@ class AppServer:
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_period):
                 await self._listener.app[RUNNING].wait_for_end()
+        # A connection that was accepted in time, but is made after aiohttp has closed those it knew.
+        self._listener.app[CONNECTIONS].cap(0)
         await self._runner.cleanup()
 
 

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from tests.services.admin.conftest import StartAdmin
-from tests.services.admin.harness import AdminClient, eventually, run_sql, sql, sql_in
+from tests.services.admin.harness import AdminClient, eventually, run_sql, sql, sql_at_once, sql_in
 
 LOG = "/api/v1/audit-log"
 RECORDS = 12
@@ -75,9 +75,12 @@ async def test_a_deleted_record_is_named(log: AdminClient) -> None:
 
 
 async def test_a_deleted_record_is_named_when_those_after_it_are_moved_up(log: AdminClient) -> None:
-    await sql(log, "DELETE FROM audit_log WHERE position = 5")
-    await sql(log, "UPDATE audit_log SET position = -position WHERE position > 5")
-    await sql(log, "UPDATE audit_log SET position = -position - 1 WHERE position < 0")
+    await sql_at_once(
+        log,
+        "DELETE FROM audit_log WHERE position = 5",
+        "UPDATE audit_log SET position = -position WHERE position > 5",
+        "UPDATE audit_log SET position = -position - 1 WHERE position < 0",
+    )
 
     assert await first_bad(log) == 5
 
@@ -89,10 +92,10 @@ async def test_a_deleted_beginning_is_named(log: AdminClient) -> None:
 
 
 async def test_an_inserted_record_is_named(log: AdminClient) -> None:
-    await sql(log, "UPDATE audit_log SET position = -position WHERE position >= 5")
-    await sql(log, "UPDATE audit_log SET position = -position + 1 WHERE position < 0")
-    await sql(
+    await sql_at_once(
         log,
+        "UPDATE audit_log SET position = -position WHERE position >= 5",
+        "UPDATE audit_log SET position = -position + 1 WHERE position < 0",
         "INSERT INTO audit_log SELECT 5, 'forged', 1, occurred_at, kind, event, outcome, role, actor,"
         " client_address, request_id, resource, REPLACE(record, source, 'forged'), mac"
         " FROM audit_log WHERE position = 4",
@@ -102,11 +105,11 @@ async def test_an_inserted_record_is_named(log: AdminClient) -> None:
 
 
 async def test_records_that_changed_places_are_named(log: AdminClient) -> None:
-    await sql(
+    await sql_at_once(
         log,
         "UPDATE audit_log SET position = CASE position WHEN 5 THEN -6 ELSE -5 END WHERE position IN (5, 6)",
+        "UPDATE audit_log SET position = -position WHERE position < 0",
     )
-    await sql(log, "UPDATE audit_log SET position = -position WHERE position < 0")
 
     assert await first_bad(log) == 5
 
@@ -132,11 +135,11 @@ async def test_a_truncated_end_is_named(start: StartAdmin, log: AdminClient) -> 
 
 async def test_a_truncated_end_with_an_end_written_to_match_is_named(log: AdminClient) -> None:
     last = (await verified(log))["last_position"]
-    await sql(log, "DELETE FROM audit_log WHERE position > :last", {"last": last - 3})
-    await sql(
+    await sql_at_once(
         log,
-        "UPDATE audit_head SET position = :last, mac = (SELECT mac FROM audit_log WHERE position = :last)",
-        {"last": last - 3},
+        f"DELETE FROM audit_log WHERE position > {last - 3}",
+        f"UPDATE audit_head SET position = {last - 3}, mac = (SELECT mac FROM audit_log"
+        f" WHERE position = {last - 3})",
     )
 
     assert await first_bad(log) == last - 2
@@ -154,15 +157,16 @@ async def test_a_truncated_end_stays_named_when_the_log_goes_on(log: AdminClient
 
 async def test_an_older_copy_of_all_tables_is_named_by_the_process_that_knew_more(log: AdminClient) -> None:
     tables = ("audit_log", "audit_head", "audit_checkpoints")
-    for table in tables:
-        await sql(log, f"CREATE TABLE copy_of_{table} AS SELECT * FROM {table}")
+    await sql_at_once(log, *(f"CREATE TABLE copy_of_{table} AS SELECT * FROM {table}" for table in tables))
     last = (await sql(log, "SELECT MAX(position) FROM audit_log"))[0][0]
     await log.create_account("what-the-attacker-did")
     await log.get(LOG)
 
-    for table in tables:
-        await sql(log, f"DELETE FROM {table}")
-        await sql(log, f"INSERT INTO {table} SELECT * FROM copy_of_{table}")
+    await sql_at_once(
+        log,
+        *(f"DELETE FROM {table}" for table in tables),
+        *(f"INSERT INTO {table} SELECT * FROM copy_of_{table}" for table in tables),
+    )
     await log.create_account("after")
     await log.get(LOG)
 
