@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= artstore-data
 PORT ?= 8000
-# Tests of processes, disks and time-outs wait most of their time: two workers for each core.
-WORKERS ?= $(shell expr $$(nproc) \* 2)
+# Tests wait for processes, disks and time-outs a third of their time: one worker more than there are cores.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 # Where the environment forbids it, every process of a test would compile all of its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 SETUP := setup.cfg pyproject.toml examples/artstore-storage-memory/pyproject.toml

@@ -1,5 +1,6 @@
 """A cluster whose roles are processes of their own, so that one can be ended while the others run."""
 
+import os
 import signal
 import subprocess
 import time
@@ -7,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cluster import OFFSETS, START_TIMEOUT, Cluster, artstore, request, run_artstore
+from tests.cluster import OFFSETS, START_TIMEOUT, UNMEASURED, Cluster, artstore, request, run_artstore
 
 
 class SeparateRoles(Cluster):
@@ -25,6 +26,7 @@ class SeparateRoles(Cluster):
                 [artstore(), "run", role, "--config", str(self.data / "artstore.toml")],
                 stdout=log,
                 stderr=log,
+                env=os.environ | UNMEASURED,
             )
         deadline = time.monotonic() + START_TIMEOUT
         while not self._is_role_ready(role):

@@ -16,7 +16,7 @@ from artstore.core.config import RoleName, Settings
 from artstore.core.keys import STOPPING
 from artstore.core.server import Listener, bound
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
-from tests.cluster import artstore
+from tests.cluster import UNMEASURED, artstore
 from tests.services.admin.harness import Port, eventually
 from tests.services.storage_element.harness import Answer
 
@@ -200,7 +200,9 @@ async def child_role(
     if role == "element":
         said |= _said_of_itself(settings)
     command = (*launcher, artstore(), "run", role, "--config", str(config))
-    process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **said}, stderr=DEVNULL)
+    process = await asyncio.create_subprocess_exec(
+        *command, env=os.environ | UNMEASURED | said, stderr=DEVNULL
+    )
 
     async def is_ready() -> bool:
         assert process.returncode is None, f"{role} ended"

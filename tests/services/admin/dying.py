@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from artstore.core.config import Settings
+from tests.cluster import UNMEASURED
 
 
 @asynccontextmanager
@@ -22,7 +23,7 @@ async def dying_admin(module: str, settings: Settings, *, die_at: int = 0) -> As
         settings.model_dump_json(exclude_none=True),
         stdout=PIPE,
         cwd=Path(__file__).parents[3],
-        env={**os.environ, "DIE_AT": str(die_at)},
+        env=os.environ | UNMEASURED | {"DIE_AT": str(die_at)},
     )
     assert process.stdout is not None
     try:

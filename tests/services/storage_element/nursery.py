@@ -21,6 +21,7 @@ from aiohttp import ClientSession
 from artstore.core.logging import configure_logging
 from artstore.core.spec import ArtStoreError, ConfigurationError
 from artstore.services.storage_element import opening
+from tests.cluster import UNMEASURED
 from tests.services.storage_element.harness import ElementClient
 from tests.services.storage_element.mortality import Fault, Misfortune
 
@@ -94,7 +95,11 @@ class Nursery:
 @asynccontextmanager
 async def opened_nursery() -> AsyncGenerator[Nursery, None]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", MODULE, stdin=PIPE, stdout=PIPE, cwd=Path(__file__).parents[3]
+        *(sys.executable, "-m", MODULE),
+        stdin=PIPE,
+        stdout=PIPE,
+        cwd=Path(__file__).parents[3],
+        env=os.environ | UNMEASURED,
     )
     try:
         yield Nursery(process)

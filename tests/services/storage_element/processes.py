@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 
+from tests.cluster import UNMEASURED
 from tests.services.storage_element.harness import ElementClient
 
 
@@ -97,5 +98,5 @@ async def start_child(
         *(*launcher, sys.executable, "-m", module, str(data), jwks_url, json.dumps(dict(sections))),
         stdout=PIPE,
         cwd=Path(__file__).parents[3],
-        env={**os.environ, **environment},
+        env=os.environ | UNMEASURED | dict(environment),
     )

@@ -259,7 +259,7 @@ async def test_a_lease_that_somebody_removed_is_written_again(start: StartElemen
 
 
 async def test_below_a_mount_that_is_lost_nothing_is_stored(start: StartElement) -> None:
-    async with start(element={"lease_ttl": 1}) as element:
+    async with start(element={"lease_ttl": 3}) as element:
         stored = await element.stored(b"data")
         await element.placed_files()
         hidden = element.root.with_name("hidden")
