@@ -12,7 +12,7 @@ from artstore.core import revocation
 from artstore.core.config import AdminSettings, PluginSection, RoleName
 from artstore.core.testing.issuer import TokenMint, issuer_server
 from artstore.services.admin.revocations import LOOK_INTERVAL
-from tests.services.admin.harness import ACCOUNTS, Port, eventually, run_sql
+from tests.services.admin.harness import ACCOUNTS, Port, eventually, sql_in
 from tests.services.roles import Roles, RoleServer
 
 PROMPTNESS: Final = 5.0
@@ -257,7 +257,7 @@ async def test_a_lost_list_takes_nothing_back(cluster: Cluster) -> None:
     await eventually(refusal_of(cluster, token), patience=PROMPTNESS)
 
     await cluster.admin.stop()
-    run_sql(cluster.roles.data, "DELETE FROM revocations")
+    await sql_in(cluster.roles.data, "DELETE FROM revocations")
     await cluster.admin.start()
     newer = await cluster.new_account("newer")
     newer_token = await cluster.token_of(newer)
@@ -273,14 +273,14 @@ async def test_a_row_that_is_none_does_not_end_the_looking(roles: Roles) -> None
     token = await roles.token()
     url = f"{admin.url}/api/v1/files"
     columns = "revocations (sequence, id, client_id, issued_before, revoked_at, expires_at)"
-    run_sql(roles.data, f"INSERT INTO {columns} VALUES (1, 'x', 'x', 'never', 'never', 'never')")
+    await sql_in(roles.data, f"INSERT INTO {columns} VALUES (1, 'x', 'x', 'never', 'never', 'never')")
     await asyncio.sleep(2 * LOOK_INTERVAL)
-    run_sql(roles.data, "DELETE FROM revocations")
+    await sql_in(roles.data, "DELETE FROM revocations")
     client_id = (roles.data / "secrets/client-administrator").read_text().partition(":")[0]
     later = time.time_ns() // 1000 + 3_600_000_000
 
     # As another process of admin would.
-    run_sql(
+    await sql_in(
         roles.data,
         f"INSERT INTO {columns} VALUES (1, 'y', :client_id, :later, 1, :later)",
         {"client_id": client_id, "later": later},
