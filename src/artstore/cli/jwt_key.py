@@ -51,13 +51,7 @@ def list_keys(json: JsonOption = False, data: DataOption = None, profile: Profil
 @app.command()
 def rotate(json: JsonOption = False, data: DataOption = None, profile: ProfileOption = None) -> None:
     """Replace the signing key. The next one signs when every role has had time to learn it."""
-
-    async def ask(archive: Archive) -> KeyView:
-        url = archive.url("admin", f"{KEYS_PATH}/rotate")
-        async with archive.client.request("POST", url) as response:
-            return parse(KeyView, await response.read())
-
-    made = with_archive(data, profile, ask)
+    made = with_archive(data, profile, lambda archive: _post(archive, "rotate"))
     print_json(made) if json else _print_keys([made])
 
 
@@ -73,14 +67,15 @@ def withdraw(
     """Withdraw a key that others may have. Every token that it signed is refused at once."""
     if not yes:
         typer.confirm(f"Withdraw {kid} and refuse all it has signed?", abort=True, err=True)
-
-    async def ask(archive: Archive) -> KeyView:
-        url = archive.url("admin", f"{KEYS_PATH}/{quote(kid, safe='')}/withdraw")
-        async with archive.client.request("POST", url) as response:
-            return parse(KeyView, await response.read())
-
-    withdrawn = with_archive(data, profile, ask)
+    path = f"{quote(kid, safe='')}/withdraw"
+    withdrawn = with_archive(data, profile, lambda archive: _post(archive, path))
     print_json(withdrawn) if json else _print_keys([withdrawn])
+
+
+async def _post(archive: Archive, path: str) -> KeyView:
+    url = archive.url("admin", f"{KEYS_PATH}/{path}")
+    async with archive.client.request("POST", url) as response:
+        return parse(KeyView, await response.read())
 
 
 def _print_keys(keys: list[KeyView]) -> None:
