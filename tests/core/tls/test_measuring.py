@@ -1,12 +1,18 @@
 """The numbers of TLS, as two roles that talk to each other feed them."""
 
 import asyncio
+import ssl
 
 import pytest
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from artstore.cli.authority import Authority
 from artstore.core.tls import endpoint
+from artstore.core.tls.contexts import client_context
+from artstore.core.tls.material import Material
+from artstore.core.tls.metrics import TlsMetrics
+from artstore.core.tls.settings import TlsSettings
 from tests.core.tls.harness import LIVE, TlsServer
 from tests.services.admin.harness import eventually
 
@@ -88,3 +94,26 @@ async def test_a_connection_that_ends_within_its_handshake_is_counted(server: Tl
         return await server.metric("tls_handshake_total", status="failure", error_type="aborted") == 1
 
     assert await eventually(is_counted)
+
+
+async def test_a_connection_may_be_collected_while_its_counter_is_being_changed() -> None:
+    registry = CollectorRegistry()
+    metrics = TlsMetrics(registry)
+    context = await asyncio.to_thread(
+        client_context, TlsSettings(), Material(None, None, None, None), metrics
+    )
+    connections = [context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="localhost")]
+    with pytest.raises(ssl.SSLWantReadError):
+        connections[0].do_handshake()
+
+    class Collecting(float):
+        """Is added while the counter's lock is held, as the garbage collector may run then."""
+
+        def __radd__(self, counted: float) -> float:
+            connections.clear()
+            return counted + 1
+
+    aborted = {"status": "failure", "error_type": "aborted"}
+    metrics.handshakes.labels(*aborted.values()).inc(Collecting(1))
+
+    assert registry.get_sample_value("tls_handshake_total", aborted) == 2

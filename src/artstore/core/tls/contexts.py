@@ -66,10 +66,8 @@ class ObservedConnection(ssl.SSLObject):
 
     def __del__(self) -> None:
         # Neither asyncio nor uvloop tells a connection that it is over; both let go of it.
-        if self._protocol is not None:
-            self._observed.metrics.connections_active.labels(self._protocol).dec()
-        elif self._started and not self._is_over:
-            self._observed.metrics.failed("aborted")
+        if self._protocol is not None or (self._started and not self._is_over):
+            self._observed.metrics.gone(self._protocol)
 
     @property
     def _observed(self) -> "ObservedContext":

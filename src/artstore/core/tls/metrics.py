@@ -1,9 +1,11 @@
 """What is measured of TLS, as a server and as a client."""
 
 import ssl
+from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 
 HANDSHAKE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2)
 
@@ -12,6 +14,9 @@ class TlsMetrics:
     """The numbers of one application. Labels are of closed sets: OpenSSL's suites, our own certificates."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._gone: deque[str | None] = deque()
+        # Before the others: whoever reads them reads what is true now.
+        registry.register(self)
         self.handshake_duration = Histogram(
             "tls_handshake_duration_seconds",
             "Time from the first to the last message of a handshake that succeeded.",
@@ -61,6 +66,7 @@ class TlsMetrics:
 
     def succeeded(self, *, protocol: str, suite: str, seconds: float, with_certificate: bool) -> None:
         """A handshake ended well, and a connection is open."""
+        self._count_gone()
         self.handshake_duration.labels(protocol, suite).observe(seconds)
         self.handshakes.labels("success", "none").inc()
         self.protocols.labels(protocol).inc()
@@ -71,13 +77,34 @@ class TlsMetrics:
 
     def failed(self, error_type: str) -> None:
         """A handshake failed."""
+        self._count_gone()
         self.handshakes.labels("failure", error_type).inc()
         if (result := _RESULTS.get(error_type)) is not None:
             self.validations.labels(result).inc()
 
+    def gone(self, protocol: str | None) -> None:
+        """A connection is no more: one of ``protocol``, or one whose handshake was broken off (``None``).
+
+        Called by the garbage collector, so at any moment, also while this thread holds the lock of one of
+        the numbers. They are therefore changed later.
+        """
+        self._gone.append(protocol)
+
+    def collect(self) -> Iterable[Metric]:
+        """Nothing of its own: as a collector, it is told that its numbers are about to be read."""
+        self._count_gone()
+        return ()
+
     def used(self, *, reused: bool) -> None:
         """A request goes over a connection."""
         self.connection_reuse.labels("true" if reused else "false").inc()
+
+    def _count_gone(self) -> None:
+        while self._gone:
+            if (protocol := self._gone.popleft()) is None:
+                self.handshakes.labels("failure", "aborted").inc()
+            else:
+                self.connections_active.labels(protocol).dec()
 
 
 _RESULTS: Final = {
