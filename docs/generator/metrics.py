@@ -62,8 +62,8 @@ async def _metrics(role: RoleName) -> list[Described]:
 
 def _described(registry: CollectorRegistry) -> Iterator[Described]:
     """Neither the collectors of a registry nor the labels of a collector have a public listing."""
-    collectors: Iterable[MetricWrapperBase] = vars(registry)["_collector_to_names"]
-    for collector in collectors:
+    collectors: Iterable[object] = vars(registry)["_collector_to_names"]
+    for collector in (each for each in collectors if isinstance(each, MetricWrapperBase)):
         for metric in collector.describe():
             name = f"{metric.name}_total" if metric.type == "counter" else metric.name
             yield Described(name, metric.type, vars(collector)["_labelnames"], metric.documentation)
