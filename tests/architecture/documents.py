@@ -14,7 +14,13 @@ from markdown_it.token import Token
 from tests.architecture.repository import ROOT
 
 PROMPT: Final = "$ "
-_WRITTEN: Final = ("*.md", "docs/**/*.md", "src/artstore/plugins/*/README.md", "examples/*/*.md")
+_WRITTEN: Final = (
+    "*.md",
+    "docs/**/*.md",
+    "src/artstore/plugins/*/README.md",
+    "examples/*/*.md",
+    "benchmarks/*.md",
+)
 _COMMENT: Final = re.compile(r"<!-- (\$ .*|Ctrl-C) -->\n?")
 _PARSER: Final = MarkdownIt("commonmark").enable("table")
 
