@@ -42,20 +42,22 @@ def show(
 @app.command()
 def update(
     account: AccountArgument,
-    name: Annotated[str | None, typer.Option(help="What it is called from now on.")] = None,
+    name: Annotated[str | None, typer.Option(help="Its new name.")] = None,
     role: Annotated[AccountRole | None, typer.Option(help="What it may do.")] = None,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="A scope it has beyond its role, in place of those it had; may be repeated."),
+        typer.Option(
+            help="A scope in addition to those of its role, replacing earlier ones; may be repeated."
+        ),
     ] = None,
     description: Annotated[str | None, typer.Option(help="What it is for.")] = None,
-    rate_limit: Annotated[int | None, typer.Option(help="Requests per minute it may make.")] = None,
+    rate_limit: Annotated[int | None, typer.Option(help="Requests per minute that it may make.")] = None,
     jwks: KeysOption = None,
     json: JsonOption = False,
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Change an account. Tokens that permit what it may no longer do are refused at once."""
+    """Change an account. Tokens that grant more than it still may do are refused at once."""
     given = {
         "name": name,
         "role": role,
@@ -81,13 +83,13 @@ def suspend(account: AccountArgument, data: DataOption = None, profile: ProfileO
 
 @app.command()
 def activate(account: AccountArgument, data: DataOption = None, profile: ProfileOption = None) -> None:
-    """End a suspension. Tokens from before it stay refused."""
+    """End a suspension. Tokens issued before it stay refused."""
     _act(account, "activate", "activated", data, profile)
 
 
 @app.command()
 def revoke_tokens(account: AccountArgument, data: DataOption = None, profile: ProfileOption = None) -> None:
-    """Refuse every token that an account has. It may ask for others."""
+    """Revoke every token of an account. It can request new ones."""
     _act(account, "revoke-tokens", "revoked the tokens of", data, profile)
 
 
@@ -98,7 +100,7 @@ def usage(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Tell what an account asked for in the last 30 days."""
+    """Show what an account requested in the last 30 days."""
 
     async def ask(archive: Archive) -> AccountUsage:
         found = await find_account(archive, account)

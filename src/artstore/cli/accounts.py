@@ -24,38 +24,36 @@ from artstore.services.admin.account_models import (
     SecretRotation,
 )
 
-app: Final = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Create, change, suspend and delete service accounts."
-)
+app: Final = typer.Typer(no_args_is_help=True, add_completion=False, help="Manage service accounts.")
 
 PATH: Final = "/api/v1/service-accounts"
 PAGE_SIZE: Final = 1000
 AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Name, client id or id.")]
 KeysOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="JWK set of public keys that it proves itself with, JSON."),
+    typer.Option(metavar="FILE", help="JWK set (JSON) of the public keys with which it authenticates."),
 ]
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="What the application is called.")],
+    name: Annotated[str, typer.Argument(help="Name of the application.")],
     role: Annotated[AccountRole | None, typer.Option(help="What it may do.")] = None,
     scope: Annotated[
-        list[str] | None, typer.Option(help="A scope it has beyond its role; may be repeated.")
+        list[str] | None, typer.Option(help="A scope in addition to those of its role; may be repeated.")
     ] = None,
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
-    rate_limit: Annotated[int | None, typer.Option(help="Requests per minute it may make.")] = None,
+    rate_limit: Annotated[int | None, typer.Option(help="Requests per minute that it may make.")] = None,
     jwks: KeysOption = None,
     bound_tokens: Annotated[
-        bool, typer.Option("--bound-tokens", help="Its tokens need its client certificate.")
+        bool, typer.Option("--bound-tokens", help="Bind its tokens to its client certificate.")
     ] = False,
-    expires_in_days: Annotated[int, typer.Option(help="Days its secret is good; 0 for ever.")] = 90,
+    expires_in_days: Annotated[int, typer.Option(help="Days until its secret expires; 0 for never.")] = 90,
     json: JsonOption = False,
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Create an account. Its secret is shown this once."""
+    """Create an account. Its secret is shown only once."""
     account = validated(
         NewServiceAccount,
         {
@@ -99,12 +97,14 @@ def list_accounts(
 @app.command()
 def rotate(
     account: AccountArgument,
-    grace_seconds: Annotated[int, typer.Option(help="Seconds for which the present secret stays good.")] = 0,
+    grace_seconds: Annotated[
+        int, typer.Option(help="Seconds for which the present secret remains valid.")
+    ] = 0,
     json: JsonOption = False,
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Give an account a new secret, which is shown this once."""
+    """Give an account a new secret, which is shown only once."""
     rotation = validated(SecretRotation, {"grace_seconds": grace_seconds})
 
     async def send(archive: Archive) -> AccountWithSecret:

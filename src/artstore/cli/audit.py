@@ -18,18 +18,18 @@ from artstore.core.spec import CorruptedError
 PATIENCE: Final = 600.0
 """Seconds without a byte: verifying reads the whole log."""
 
-app: Final = typer.Typer(no_args_is_help=True, add_completion=False, help="Read and prove the audit log.")
+app: Final = typer.Typer(no_args_is_help=True, add_completion=False, help="Read and verify the audit log.")
 
 
 @app.command("list")
 def list_records(
-    kind: Annotated[Kind | None, typer.Option(help="Of this kind.")] = None,
-    event: Annotated[str | None, typer.Option(help="An operation or a system event.")] = None,
-    outcome: Annotated[Outcome | None, typer.Option(help="How it ended.")] = None,
-    actor: Annotated[str | None, typer.Option(help="Client id of who did it.")] = None,
+    kind: Annotated[Kind | None, typer.Option(help="Only records of this kind.")] = None,
+    event: Annotated[str | None, typer.Option(help="Name of an operation or a system event.")] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Only records with this outcome.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Client id of the actor.")] = None,
     role: Annotated[str | None, typer.Option(help="Role that recorded it.")] = None,
     resource: Annotated[str | None, typer.Option(help="Beginning of the path.")] = None,
-    request_id: Annotated[str | None, typer.Option(help="Of one request, at all roles.")] = None,
+    request_id: Annotated[str | None, typer.Option(help="Id of a request, at all roles.")] = None,
     since: Annotated[datetime | None, typer.Option(metavar="TIME", help="Not before then, UTC.")] = None,
     until: Annotated[datetime | None, typer.Option(metavar="TIME", help="Before then, UTC.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to print.")] = 100,
@@ -61,7 +61,7 @@ def list_records(
 
 @app.command()
 def export(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to make.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File to write.")],
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
@@ -82,23 +82,23 @@ def export(
 @app.command()
 def verify(
     exported: Annotated[
-        Path | None, typer.Argument(metavar="EXPORT", help="An export; without, the log of the cluster.")
+        Path | None, typer.Argument(metavar="EXPORT", help="An export. Default: the log of the cluster.")
     ] = None,
     checkpoints: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Where checkpoints are, such as the root of a storage element."),
     ] = None,
     public_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Key that checkpoints are signed with.")
+        Path | None, typer.Option(metavar="FILE", help="Public key that verifies checkpoints.")
     ] = None,
     audit_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The secret that seals records; not needed.")
+        Path | None, typer.Option(metavar="FILE", help="The secret that seals records; optional.")
     ] = None,
     json: JsonOption = False,
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Prove that no record was changed, moved, put in or taken away; name the first that was."""
+    """Verify that no record was changed, moved, added or removed; name the first that was."""
     if exported is not None:
         report = verify_files(exported, checkpoints=checkpoints, public_key=public_key, audit_key=audit_key)
     else:
@@ -110,9 +110,11 @@ def verify(
 
 @app.command()
 def checkpoint(
-    number: Annotated[int | None, typer.Option(min=1, help="Which; the newest by default.")] = None,
+    number: Annotated[
+        int | None, typer.Option(min=1, help="Number of the checkpoint. Default: the newest.")
+    ] = None,
     public_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="File to make, for the key that verifies it.")
+        Path | None, typer.Option(metavar="FILE", help="File to write the verifying key to.")
     ] = None,
     json: JsonOption = False,
     data: DataOption = None,

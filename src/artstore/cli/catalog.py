@@ -19,19 +19,19 @@ POLL_INTERVAL: Final = 0.2
 def rebuild(
     element: ElementOption = None,
     wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Watch it to its end, or only begin it.")
+        bool, typer.Option("--wait/--no-wait", help="Wait for it to end, or only start it.")
     ] = True,
     accept_loss: Annotated[
-        bool, typer.Option("--accept-loss", help="Even if it lacks many files that the catalog knows.")
+        bool, typer.Option("--accept-loss", help="Accept a catalog that lacks many files of the present one.")
     ] = False,
-    cancel: Annotated[bool, typer.Option("--cancel", help="Give up the one that is under way.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the one in progress.")] = False,
     json: JsonOption = False,
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Build the catalog of a storage element again from the sidecars, while it serves.
+    """Rebuild the catalog of a storage element from the sidecars, while it serves.
 
-    Exits with 1 when it failed, or when a sidecar was left out of it.
+    Exits with 1 if it failed or left out a sidecar.
     """
 
     async def run(archive: Archive) -> RebuildStatus:

@@ -23,24 +23,26 @@ REPAIR_DEADLINE: Final = 600.0
 
 def check(
     element: ElementOption = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Read and hash all data, too.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Also read and hash all data.")] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Repair what was found, after telling what would be done.")
+        bool, typer.Option("--repair", help="Repair what was found, after saying what would be done.")
     ] = False,
     kind: Annotated[
         list[str] | None,
-        typer.Option("--kind", metavar="KIND", help="Repair only these; may be given more than once."),
+        typer.Option("--kind", metavar="KIND", help="Repair only findings of this kind; may be repeated."),
     ] = None,
     max_changes: Annotated[
-        int | None, typer.Option("--max-changes", min=1, help="Make more changes than are usual.")
+        int | None, typer.Option("--max-changes", min=1, help="Allow more changes than usual.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Repair without asking.")] = False,
-    examples: Annotated[int, typer.Option(min=0, max=1000, help="Show the first so many of each kind.")] = 20,
+    examples: Annotated[
+        int, typer.Option(min=0, max=1000, help="How many findings of each kind to show.")
+    ] = 20,
     json: JsonOption = False,
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Compare the storage of an element with its catalog; exit with 1 when something is wrong."""
+    """Compare the storage of an element with its catalog. Exits with 1 if something is wrong."""
     wanted = {"kinds": kind, "max_changes": max_changes}
     request = validated(RepairRequest, {name: each for name, each in wanted.items() if each is not None})
 

@@ -20,14 +20,15 @@ from artstore.core.config import PORT_OFFSETS, RoleName, Settings, read_settings
 from artstore.core.spec import ConfigurationError
 
 app: Final = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Make, renew and revoke the certificates of a cluster."
+    no_args_is_help=True, add_completion=False, help="Create, renew and revoke the certificates of a cluster."
 )
 
 DataOption = Annotated[Path, typer.Option("--data", metavar="DIR", help="Directory of the cluster.")]
 HostOption = Annotated[
-    list[str] | None, typer.Option("--host", metavar="NAME", help="One more name or address of servers.")
+    list[str] | None,
+    typer.Option("--host", metavar="NAME", help="An additional host name or address; may be repeated."),
 ]
-DaysOption = Annotated[int, typer.Option(min=1, max=825, help="For how many days it holds.")]
+DaysOption = Annotated[int, typer.Option(min=1, max=825, help="Days until it expires.")]
 NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")]
 
 ROLES: Final[Sequence[RoleName]] = tuple(PORT_OFFSETS)
@@ -36,7 +37,7 @@ LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "::1")
 
 @app.command()
 def init(data: DataOption = DEFAULT_DATA, host: HostOption = None, days: DaysOption = DEFAULT_DAYS) -> None:
-    """Make an authority, a server and a client certificate for each role, and an empty revocation list."""
+    """Create an authority, server and client certificates for each role, and an empty revocation list."""
     settings = read_settings(data / CONFIG_NAME) if (data / CONFIG_NAME).exists() else Settings()
     with alone(data / CERTS_NAME):
         make_certificates(data, settings, hosts=host or (), days=days)
@@ -48,13 +49,13 @@ def init(data: DataOption = DEFAULT_DATA, host: HostOption = None, days: DaysOpt
 
 @app.command()
 def issue(
-    name: Annotated[str, typer.Argument(help="Of the certificate, and of its files.")],
-    server: Annotated[bool, typer.Option("--server", help="For a server; otherwise for a client.")] = False,
+    name: Annotated[str, typer.Argument(help="Name of the certificate, and of its files.")],
+    server: Annotated[bool, typer.Option("--server", help="For a server. Default: for a client.")] = False,
     host: HostOption = None,
     days: DaysOption = DEFAULT_DAYS,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Issue one more certificate: of a client, such as an application, or of a server."""
+    """Issue another certificate, for a client (such as an application) or a server."""
     if host and not server:
         raise ConfigurationError("--host is for servers: add --server")
     with _changing(data) as authority:
@@ -66,7 +67,7 @@ def issue(
 def renew(
     names: NamesArgument = None, days: DaysOption = DEFAULT_DAYS, data: DataOption = DEFAULT_DATA
 ) -> None:
-    """Give certificates new keys and a new term. Running roles take them up by themselves."""
+    """Renew certificates, with new keys. Running roles reload them by themselves."""
     with _changing(data) as authority:
         known = [issued.name for issued in authority.certificates() if issued.usage != "authority"]
         for name in names or known:
@@ -76,7 +77,7 @@ def renew(
 
 @app.command()
 def revoke(
-    name: Annotated[str, typer.Argument(help="Which certificate.")], data: DataOption = DEFAULT_DATA
+    name: Annotated[str, typer.Argument(help="Name of the certificate.")], data: DataOption = DEFAULT_DATA
 ) -> None:
     """Put a certificate on the revocation list. Running roles refuse it from then on."""
     with _changing(data) as authority:

@@ -14,12 +14,15 @@ from artstore.core.collection import CollectionOrder, CollectionReport
 
 def gc(
     element: ElementOption = None,
-    apply: Annotated[bool, typer.Option("--apply", help="Remove it, instead of only telling.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Remove it, instead of only listing it.")] = False,
     limit: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Remove nothing if there is more than this.")
+        int | None, typer.Option(min=0, metavar="N", help="Remove nothing if there are more files than this.")
     ] = None,
     confirm_clock: Annotated[
-        bool, typer.Option("--confirm-clock", help="The clock of the element is right, though it jumped.")
+        bool,
+        typer.Option(
+            "--confirm-clock", help="Confirm that the clock of the element is right although it jumped."
+        ),
     ] = False,
     json: JsonOption = False,
     data: DataOption = None,
@@ -46,7 +49,7 @@ def undelete(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Bring back a deleted file, as long as its storage element keeps its data."""
+    """Restore a deleted file whose data its storage element still keeps."""
 
     async def ask(archive: Archive) -> None:
         url = f"{await element_url(archive, element)}/api/v1/files/{file_id}/undelete"

@@ -13,7 +13,7 @@ from artstore.core.config import read_settings
 from artstore.core.logging import configure_logging
 
 app: Final = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Try out that nothing is lost, on a stopped cluster."
+    no_args_is_help=True, add_completion=False, help="Rehearse losing databases, on a stopped cluster."
 )
 
 
@@ -28,15 +28,15 @@ def amnesia(
         Path, typer.Option("--data", metavar="DIR", help="Directory of the cluster.")
     ] = DEFAULT_DATA,
     base_port: Annotated[
-        int | None, typer.Option(min=1, max=65000, help="As it is given to `artstore up`.")
+        int | None, typer.Option(min=1, max=65000, help="The one given to `artstore up`.")
     ] = None,
     undo: Annotated[
-        bool, typer.Option("--undo", help="Only put back what an interrupted drill has moved aside.")
+        bool, typer.Option("--undo", help="Only put back what an interrupted drill moved aside.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Take every database away, build them again from the storage alone, and compare.
+    """Take every database away, rebuild them from the storage alone, and compare.
 
     The cluster must be stopped. Databases are moved aside, not deleted: in the end, and when anything goes
     wrong, that of admin is put back, because accounts that people have made are nowhere else.

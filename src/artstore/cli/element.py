@@ -9,11 +9,11 @@ from artstore.cli.output import JsonOption, print_json, print_table
 from artstore.core.exchange import Element, ElementInfo, ElementPage
 from artstore.core.spec import ConfigurationError, NotFoundError
 
-app: Final = typer.Typer(no_args_is_help=True, add_completion=False, help="Look after one storage element.")
+app: Final = typer.Typer(no_args_is_help=True, add_completion=False, help="Operate a storage element.")
 
 ElementOption = Annotated[
     str | None,
-    typer.Option("--element", metavar="ID", help="Which one; may be left out where there is only one."),
+    typer.Option("--element", metavar="ID", help="Which storage element. Optional if there is only one."),
 ]
 
 
@@ -24,7 +24,7 @@ def info(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Tell what a storage element says of itself."""
+    """Show a storage element's description of itself."""
 
     async def ask(archive: Archive) -> ElementInfo:
         return await archive.client.get(f"{await element_url(archive, element)}/api/v1/info", ElementInfo)

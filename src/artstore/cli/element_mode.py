@@ -18,12 +18,12 @@ ANSWER_TIMEOUT = 15.0
 def mode(
     target: Annotated[
         str | None,
-        typer.Argument(metavar="[TARGET]", help="The mode to go to; shows the present one if absent."),
+        typer.Argument(metavar="[TARGET]", help="The mode to change to. Default: only show the present one."),
     ] = None,
     element: ElementOption = None,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the history.")] = None,
     reopen: Annotated[
-        bool, typer.Option("--reopen", help="Go back to a mode that allows again what had ended.")
+        bool, typer.Option("--reopen", help="Allow a change back to a less restrictive mode.")
     ] = False,
     wait: Annotated[
         float,
@@ -34,7 +34,7 @@ def mode(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Show the mode of a storage element, or change it: says what would happen, asks, and does it."""
+    """Show the mode of a storage element, or change it after saying what would happen and asking."""
     if target is None:
         _show(with_archive(data, profile, lambda archive: _state(archive, element)), as_json=json)
         return

@@ -24,12 +24,12 @@ def finalize(
         str | None,
         typer.Option(metavar="ELEMENT", help="Where to keep it. Default: an element of mode rw, if any."),
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Until the file is permanent.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the file is permanent.")] = False,
     json: JsonOption = False,
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Make a temporary file permanent. It goes on by itself; the file expires no more."""
+    """Make a temporary file permanent. This continues in the background; the file no longer expires."""
 
     async def run(archive: Archive) -> FinalizationAnswer:
         begun = await _start(archive, file_id, to)

@@ -28,17 +28,17 @@ PATH: Final = "/api/v1/fixity"
 app: Final = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Read files again, and find those that changed.",
+    help="Reread files and find those that changed.",
 )
 
 
 @app.command()
 def run(
     file_ids: Annotated[
-        list[UUID] | None, typer.Argument(metavar="[ID…]", help="Ids of files; without any, all files.")
+        list[UUID] | None, typer.Argument(metavar="[ID…]", help="Ids of files. Default: all files.")
     ] = None,
     older_than: Annotated[
-        float, typer.Option(min=0, metavar="DAYS", help="Only files that were not read for so long.")
+        float, typer.Option(min=0, metavar="DAYS", help="Only files that have not been read for this long.")
     ] = 0,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the end of the run.")] = True,
     element: ElementOption = None,
@@ -46,7 +46,7 @@ def run(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Read files again now. Exits with 1 when one is bad, or the run cannot be trusted."""
+    """Reread files now. Exits with 1 if one is bad or the run cannot be trusted."""
     request = FixityRequest(file_ids=file_ids or None, older_than=older_than * SECONDS_PER_DAY)
 
     async def ask(archive: Archive) -> FixityRun:
@@ -67,7 +67,7 @@ def status(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Tell how the files are, as of their last checks, and how far a run is."""
+    """Show the state of the files as of their last checks, and the progress of a run."""
 
     async def ask(archive: Archive) -> FixityStatus:
         return await archive.client.get(f"{await element_url(archive, element)}{PATH}", FixityStatus)
@@ -78,13 +78,13 @@ def status(
 
 @app.command()
 def report(
-    outcome: Annotated[BadOutcome | None, typer.Option(help="Only these.")] = None,
+    outcome: Annotated[BadOutcome | None, typer.Option(help="Only files with this outcome.")] = None,
     element: ElementOption = None,
     json: JsonOption = False,
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """List the files whose last check was bad. Exits with 1 when there are any."""
+    """List the files whose last check was bad. Exits with 1 if there are any."""
     items = with_archive(data, profile, lambda archive: _report(archive, element, outcome))
     if json:
         print_json(items)

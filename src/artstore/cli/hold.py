@@ -27,7 +27,7 @@ def place(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Hold a file: nobody can delete it before the hold is released."""
+    """Hold a file: nobody can delete it until the hold is released."""
     hold = validated(NewHold, {"id": hold_id, "reason": reason})
 
     async def ask(archive: Archive) -> HoldPage:
@@ -45,7 +45,7 @@ def list_holds(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Tell what holds a file."""
+    """List the holds on a file."""
 
     async def ask(archive: Archive) -> HoldPage:
         return await archive.client.get(archive.url("admin", f"/api/v1/files/{file_id}/holds"), HoldPage)
@@ -61,7 +61,7 @@ def release(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Take a hold from a file."""
+    """Release a hold on a file."""
 
     async def ask(archive: Archive) -> None:
         url = archive.url("admin", f"/api/v1/files/{file_id}/holds/{quote(hold_id, safe='')}")

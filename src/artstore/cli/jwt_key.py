@@ -11,13 +11,13 @@ from artstore.core.client.roles import parse
 from artstore.services.admin.key_models import KEYS_PATH, KeyList, KeyStatus, KeyView
 
 app: Final = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Look after the keys that sign access tokens."
+    no_args_is_help=True, add_completion=False, help="Manage the keys that sign access tokens."
 )
 
 
 @app.command()
 def status(json: JsonOption = False, data: DataOption = None, profile: ProfileOption = None) -> None:
-    """Tell which key signs, and which one is next."""
+    """Show which key signs, and which is next."""
 
     async def ask(archive: Archive) -> KeyStatus:
         return await archive.client.get(archive.url("admin", f"{KEYS_PATH}/status"), KeyStatus)
@@ -50,7 +50,7 @@ def list_keys(json: JsonOption = False, data: DataOption = None, profile: Profil
 
 @app.command()
 def rotate(json: JsonOption = False, data: DataOption = None, profile: ProfileOption = None) -> None:
-    """Replace the signing key. The next one signs when every role has had time to learn it."""
+    """Replace the signing key. The next one signs once every role has had time to learn it."""
     made = with_archive(data, profile, lambda archive: _post(archive, "rotate"))
     print_json(made) if json else _print_keys([made])
 
@@ -64,7 +64,7 @@ def withdraw(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Withdraw a key that others may have. Every token that it signed is refused at once."""
+    """Withdraw a compromised key. Every token that it signed is refused at once."""
     if not yes:
         typer.confirm(f"Withdraw {kid} and refuse all it has signed?", abort=True, err=True)
     path = f"{quote(kid, safe='')}/withdraw"

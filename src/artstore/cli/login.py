@@ -26,9 +26,9 @@ from artstore.services.admin.token_models import PersonToken
 
 UrlArgument = Annotated[
     str | None,
-    typer.Argument(metavar="URL", help="Where admin is. Default: that of --data, or of ARTSTORE_URL."),
+    typer.Argument(metavar="URL", help="URL of admin. Default: that of --data, or ARTSTORE_URL."),
 ]
-UsernameOption = Annotated[str | None, typer.Option("--username", "-u", help="Who you are.")]
+UsernameOption = Annotated[str | None, typer.Option("--username", "-u", help="Your username.")]
 
 
 def login(
@@ -37,9 +37,9 @@ def login(
     password_stdin: StdinOption = False,
     data: DataOption = None,
 ) -> None:
-    """Log in. Other commands are then yours, until you log out.
+    """Log in. Other commands then run as you until you log out.
 
-    A password that has expired is asked for anew.
+    If the password has expired, a new one is asked for.
     """
     place, directory = place_to_log_in(url, data)
     name = username or typer.prompt("Username", err=True)
@@ -63,7 +63,7 @@ def login(
 
 
 def logout() -> None:
-    """Log out: this login is good nowhere any more."""
+    """Log out and revoke this login everywhere."""
     file = SessionFile()
     try:
         session = file.read()
@@ -77,7 +77,7 @@ def logout() -> None:
 
 
 def whoami(json: JsonOption = False, data: DataOption = None, profile: ProfileOption = None) -> None:
-    """Tell who the commands are that you type here."""
+    """Show as whom commands run here."""
 
     async def ask_server(archive: Archive) -> dict[str, Any]:
         # The server has just accepted it: what it says is true.
@@ -102,7 +102,7 @@ def change_password(
     password_stdin: StdinOption = False,
     data: DataOption = None,
 ) -> None:
-    """Choose another password. Every login ends, this one too.
+    """Change your password. Every login ends, this one included.
 
     Standard input has two lines: the present password, and the new one.
     """

@@ -71,7 +71,7 @@ class Commands(TyperGroup):
 app: Final = typer.Typer(
     name="artstore",
     cls=Commands,
-    help="Keeps documents for decades, readable without it.",
+    help="Keeps documents for decades, readable even without ArtStore.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -11,7 +11,7 @@ import typer
 from artstore.core.spec import ConfigurationError
 
 StdinOption = Annotated[
-    bool, typer.Option("--password-stdin", help="Read passwords from standard input, one a line.")
+    bool, typer.Option("--password-stdin", help="Read passwords from standard input, one per line.")
 ]
 _LONGEST_LINE: Final = 1024
 

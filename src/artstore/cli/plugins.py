@@ -21,14 +21,15 @@ app: Final = typer.Typer(add_completion=False)
 def plugins(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Tells which are enabled.")
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Configuration file that says which are enabled."),
     ] = None,
     capabilities: Annotated[
         bool, typer.Option("--capabilities", help="Open the configured storage and ask what it can do.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """List the installed plugins, which the configuration enables, and their options; or check one."""
+    """List the installed plugins, which are enabled, and their options; or check one."""
     if context.invoked_subcommand is not None:
         return
     path = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
@@ -53,7 +54,7 @@ def check(
     config: ConfigOption = DEFAULT_CONFIG,
     json: JsonOption = False,
 ) -> None:
-    """Run the contract against the back end that the configuration names, and say whether it keeps it.
+    """Run the contract against the configured back end, and say whether it keeps it.
 
     Works below a prefix of its own, `artstore-check/`, touches no other object, and removes what it made.
     The exit code is 0 if the back end keeps the contract and 1 if not.

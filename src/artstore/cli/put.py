@@ -125,7 +125,7 @@ class Putter:
 def put(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files, or folders with --recursive.")],
     recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Folders with all below them.")
+        bool, typer.Option("--recursive", "-r", help="Include everything below folders.")
     ] = False,
     tag: Annotated[list[str] | None, typer.Option(help="A tag for every file; may be repeated.")] = None,
     attribute: Annotated[
@@ -137,14 +137,14 @@ def put(
     ] = "permanent",
     retain_until: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Until when permanent files are kept; for ever unless given."),
+        typer.Option(metavar="TIME", help="Until when permanent files are kept. Default: for ever."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, max=64, help="Files at once.")] = 8,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Number of files at a time.")] = 8,
     json: JsonOption = False,
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Store files. What is stored already, with the same path and digest, is skipped."""
+    """Store files. Those already stored with the same path and digest are skipped."""
     attributes = parse_attributes(attribute)
     if PATH_ATTRIBUTE in attributes:
         raise ConfigurationError(f"--attribute {PATH_ATTRIBUTE}=… is set by put itself: choose another name")

@@ -48,11 +48,13 @@ class ClusterInfo(BaseModel):
 
 def search(
     query: Annotated[str | None, typer.Argument(help="Words, in any inflected form.")] = None,
-    mode: Annotated[SearchMode, typer.Option(help="How the query is compared.")] = "fulltext",
+    mode: Annotated[SearchMode, typer.Option(help="How the query is matched.")] = "fulltext",
     filename: Annotated[str | None, typer.Option(help="Part of the name.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="A tag it must have; may be repeated.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="A tag that files must have; may be repeated.")
+    ] = None,
     attribute: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="An attribute it must have.")
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="An attribute that files must have.")
     ] = None,
     limit: LimitOption = 20,
     json: JsonOption = False,
@@ -92,7 +94,7 @@ def info(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Tell all about one file, or about the cluster."""
+    """Show everything known about a file, or about the cluster."""
     if file_id is None:
         cluster = with_archive(data, profile, _cluster_info)
         print_json(cluster) if json else _print_cluster(cluster)
@@ -109,13 +111,15 @@ def get(
     file_id: FileIdArgument,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Default: its own name; - is stdout."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Where to write it; - is stdout. Default: its own name."
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option(help="Replace FILE if it is there.")] = False,
+    force: Annotated[bool, typer.Option(help="Replace FILE if it exists.")] = False,
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Get a file's bytes, verified against its digest."""
+    """Download a file, verified against its digest."""
     with_archive(data, profile, lambda archive: _get(archive, file_id, output, force=force))
 
 
@@ -125,7 +129,7 @@ def rm(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Delete files that need not be kept, where the mode of their storage element allows it."""
+    """Delete files whose retention allows it, if the mode of their storage element does."""
     if not yes:
         typer.confirm(f"Delete {len(file_ids)} files for good?", abort=True, err=True)
     with_archive(data, profile, lambda archive: _delete(archive, file_ids))

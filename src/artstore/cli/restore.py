@@ -53,7 +53,7 @@ app: Final = typer.Typer(no_args_is_help=True, add_completion=False, help="Resto
 
 _ACTIVE: Final = frozenset[RestoreStatus]({"queued", "restored"})
 
-NameArgument = Annotated[UUID, typer.Argument(metavar="ID", help="Of a restore request, or of a file.")]
+NameArgument = Annotated[UUID, typer.Argument(metavar="ID", help="Id of a restore request or of a file.")]
 
 
 @app.command("list")
@@ -65,7 +65,7 @@ def list_requests(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """List what is to be restored, oldest first."""
+    """List restore requests, oldest first."""
     requests, silent = with_archive(data, profile, lambda archive: _list(archive, status))
     if json:
         print_json(requests)
@@ -93,17 +93,17 @@ def complete(
     name: NameArgument,
     path: Annotated[
         Path,
-        typer.Option("--from", metavar="PATH", help="The bytes of the file, as they came from the medium."),
+        typer.Option("--from", metavar="PATH", help="The file as it came from the medium."),
     ],
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="ELEMENT", help="Element in mode edit; the first with room by default."),
+        typer.Option("--to", metavar="ELEMENT", help="Element in mode edit. Default: the first with room."),
     ] = None,
     json: JsonOption = False,
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Put the bytes of an archived file where it can be downloaded for a while."""
+    """Put a copy of an archived file where it can be downloaded for a while."""
     [local] = find([path], recursive=False)
     if not isinstance(local, LocalFile):
         raise ConfigurationError(f"cannot read {printable(str(path))}")
@@ -138,7 +138,7 @@ def fail(
 
 @app.command()
 def cancel(name: NameArgument, data: DataOption = None, profile: ProfileOption = None) -> None:
-    """Take a request back, or forget a copy that is gone before its time."""
+    """Cancel a request, or forget a copy that was lost before its time."""
 
     async def run(archive: Archive) -> RestoreRequest:
         element, request = await _find(archive, name)

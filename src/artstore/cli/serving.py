@@ -45,10 +45,10 @@ def up(
     ] = None,
     tls: Annotated[
         bool,
-        typer.Option("--tls", help="With mutual TLS; certificates and [tls] are made if they are not there."),
+        typer.Option("--tls", help="Use mutual TLS; certificates and [tls] are created if missing."),
     ] = False,
 ) -> None:
-    """Start all four roles in one process, on a directory that is made if it is not there."""
+    """Start all four roles in one process; the directory is created if needed."""
     if not (data / CONFIG_NAME).exists():
         make_directory(data, base_port=base_port)
     overrides = {} if base_port is None else {"base_port": base_port}
@@ -90,10 +90,10 @@ def run(
 
 
 def init(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory to make.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory to create.")],
     base_port: Annotated[int | None, typer.Option(min=1, max=65000, help="Port of admin.")] = None,
 ) -> None:
-    """Make a directory with a commented configuration file, ready for `artstore up --data DIR`."""
+    """Create a directory with a commented configuration file, ready for `artstore up --data DIR`."""
     if (directory / CONFIG_NAME).exists():
         raise ConfigurationError(f"{directory / CONFIG_NAME} is there already; nothing was changed")
     make_directory(directory, base_port=base_port)

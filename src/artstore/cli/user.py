@@ -22,23 +22,21 @@ from artstore.services.admin.person_models import (
     PersonWithPassword,
 )
 
-app: Final = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Create, change and delete the people who may log in."
-)
+app: Final = typer.Typer(no_args_is_help=True, add_completion=False, help="Manage the people who may log in.")
 
 PATH: Final = "/api/v1/admin-users"
 PAGE_SIZE: Final = 1000
 UserArgument = Annotated[str, typer.Argument(metavar="USER", help="Username or id.")]
 AskOption = Annotated[
-    bool, typer.Option("--ask-password", help="Ask for the password instead of having one made.")
+    bool, typer.Option("--ask-password", help="Ask for the password instead of generating one.")
 ]
 RoleOption = Annotated[PersonRole | None, typer.Option(help="What they may do.")]
-EmailOption = Annotated[str | None, typer.Option(help="Their address.")]
+EmailOption = Annotated[str | None, typer.Option(help="Their email address.")]
 
 
 @app.command()
 def create(
-    username: Annotated[str, typer.Argument(help="With what they log in.")],
+    username: Annotated[str, typer.Argument(help="Name with which they log in.")],
     role: Annotated[PersonRole, typer.Option(help="What they may do.")] = "readonly",
     email: EmailOption = None,
     ask_password: AskOption = False,
@@ -47,7 +45,7 @@ def create(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Let somebody log in. The password is theirs to change at the first login."""
+    """Create a person who may log in and must change the password at the first login."""
     password = _new_password(ask_password, password_stdin)
     person = validated(NewPerson, {"username": username, "role": role, "email": email, "password": password})
     made = with_archive(data, profile, lambda archive: _send(archive, PATH, person))
@@ -57,7 +55,7 @@ def create(
 @app.command(name="list")
 def list_users(
     role: RoleOption = None,
-    search: Annotated[str | None, typer.Option(help="A part of the username or address.")] = None,
+    search: Annotated[str | None, typer.Option(help="Part of the username or email address.")] = None,
     json: JsonOption = False,
     data: DataOption = None,
     profile: ProfileOption = None,
@@ -84,7 +82,7 @@ def list_users(
 def show(
     user: UserArgument, json: JsonOption = False, data: DataOption = None, profile: ProfileOption = None
 ) -> None:
-    """Show what is known of one person."""
+    """Show everything about a person but the password."""
     person = with_archive(data, profile, lambda archive: _find(archive, user))
     if json:
         print_json(person)
@@ -104,7 +102,7 @@ def update(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Change a person; what is not named stays. Who may do something else then has to log in again."""
+    """Change a person; what is not given stays. A change of role ends their logins."""
 
     async def send(archive: Archive) -> PersonView:
         person = await _find(archive, user)
@@ -134,7 +132,7 @@ def delete(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Delete a person, who is out at once."""
+    """Delete a person, and end their logins at once."""
     if not yes:
         typer.confirm(f"Delete the user {user}?", abort=True, err=True)
 
@@ -155,7 +153,7 @@ def reset_password(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Give somebody another password, which is theirs to change at the next login; unlock them, too."""
+    """Give a person another password, to be changed at the next login, and unlock them."""
     reset = validated(PasswordReset, {"new_password": _new_password(ask_password, password_stdin)})
 
     async def send(archive: Archive) -> PersonWithPassword:
@@ -167,7 +165,7 @@ def reset_password(
 
 @app.command()
 def unlock(user: UserArgument, data: DataOption = None, profile: ProfileOption = None) -> None:
-    """Let somebody try again who is locked out after too many wrong passwords."""
+    """Unlock a person who entered too many wrong passwords."""
 
     async def send(archive: Archive) -> None:
         person = await _find(archive, user)

@@ -70,15 +70,15 @@ class Verifier:
 def verify(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Files, or folders with --recursive.")],
     recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Folders with all below them.")
+        bool, typer.Option("--recursive", "-r", help="Include everything below folders.")
     ] = False,
     download: Annotated[
         bool,
         typer.Option(
-            "--download/--no-download", help="Read every file back, or believe the index's digests."
+            "--download/--no-download", help="Read every file back, or trust the digests in the index."
         ),
     ] = True,
-    jobs: Annotated[int, typer.Option(min=1, max=64, help="Files at once.")] = 8,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Number of files at a time.")] = 8,
     json: JsonOption = False,
     data: DataOption = None,
     profile: ProfileOption = None,

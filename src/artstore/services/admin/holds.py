@@ -47,7 +47,7 @@ class HoldRelay:
         return await self._client.get(await self._url(file_id), HoldPage)
 
     async def release(self, file_id: UUID, hold_id: str) -> None:
-        """Take a hold from a file. Raises what :meth:`place` does."""
+        """Release a hold on a file. Raises what :meth:`place` does."""
         url = f"{await self._url(file_id)}/{quote(hold_id, safe='')}"
         async with self._client.request("DELETE", url) as response:
             await self._note(parse(StoredFile, await response.read()))

@@ -40,7 +40,7 @@ async def place_hold(
 
 
 async def release_hold(element: Element, file_id: UUID, hold_id: str) -> Committed:
-    """Take a hold from a file.
+    """Release a hold on a file.
 
     Raises:
         ModeNotAllowedError: the element's metadata does not change.

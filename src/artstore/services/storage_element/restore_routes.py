@@ -89,7 +89,7 @@ async def fail_restore(request: web.Request, path: RestorePath, body: RestoreFai
 
 
 async def cancel_restore(request: web.Request, path: RestorePath) -> RestoreRequest:
-    """Take a request back, or forget a copy that is gone before its time."""
+    """Cancel a request, or forget a copy that was lost before its time."""
     cancelled = await request.app[ELEMENT].restores.cancel(path.request_id)
     _note(request, cancelled)
     return cancelled
