@@ -30,7 +30,7 @@ class Threshold(BaseModel):
 
 
 class CapacityThresholds(BaseModel):
-    """When an element warns, wants no more large files, and takes nothing more."""
+    """Free space at which an element warns, is avoided for large files, and refuses uploads."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 

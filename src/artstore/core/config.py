@@ -68,12 +68,12 @@ class PluginSection(BaseModel):
 
 
 class LoggingSettings(Section):
-    """How logs are written, to standard error."""
+    """Logging, to standard error."""
 
     format: Annotated[LogFormat, Field(description="`auto`: text on a terminal, JSON lines otherwise.")] = (
         "auto"
     )
-    level: LogLevel = "info"
+    level: Annotated[LogLevel, Field(description="The least severe level that is logged.")] = "info"
 
 
 class ServerSettings(Section):
@@ -103,12 +103,14 @@ class AuditSettings(Section):
         Field(description="Off only to measure what it costs: refused when `environment` is production."),
     ] = True
     spool: Annotated[
-        Path, Field(description="Directory in which records wait to be in the log, on a disk that lasts.")
+        Path,
+        Field(description="Directory in which records wait until they are in the log; on a persistent disk."),
     ] = Path("audit")
     spool_size: Annotated[
         int,
         Field(
-            ge=64 * KIB, description="Bytes that may wait there, per process; then nothing may be changed."
+            ge=64 * KIB,
+            description="Bytes that may wait there, per process; when it is full, changes are refused.",
         ),
     ] = GIB
     checkpoint_interval: Annotated[
@@ -141,9 +143,10 @@ class RoleSettings(Section):
 class SigningKeySettings(Section):
     """The keys with which admin signs access tokens."""
 
-    size: Annotated[Literal[2048, 3072], Field(description="Bits of the keys that admin makes.")] = 2048
+    size: Annotated[Literal[2048, 3072], Field(description="Bits of the keys that admin generates.")] = 2048
     rotation_period: Annotated[
-        float, Field(gt=0, le=168 * 3600, description="Seconds after which the next key signs.")
+        float,
+        Field(gt=0, le=168 * 3600, description="Seconds for which a key signs before the next one does."),
     ] = 86400
     jwks_lifetime: Annotated[
         int,
@@ -162,7 +165,7 @@ class SigningKeySettings(Section):
 
 
 class PasswordSettings(Section):
-    """What passwords of people must be like."""
+    """Rules for the passwords of people."""
 
     min_length: Annotated[int, Field(ge=8, le=128, description="Characters.")] = 12
     min_strength: Annotated[
@@ -170,13 +173,13 @@ class PasswordSettings(Section):
         Field(ge=0, le=4, description="How hard it is to guess, from 0 to 4 (zxcvbn)."),
     ] = 3
     max_age_days: Annotated[
-        int, Field(ge=0, le=365, description="Days after which it has to be changed; 0: never.")
+        int, Field(ge=0, le=365, description="Days after which it must be changed; 0: never.")
     ] = 90
     warning_days: Annotated[
-        int, Field(ge=0, le=90, description="Days before that from which its owner is told.")
+        int, Field(ge=0, le=90, description="Days before that from which its owner is warned.")
     ] = 14
     history: Annotated[
-        int, Field(ge=0, le=24, description="So many former passwords cannot be chosen again.")
+        int, Field(ge=0, le=24, description="Number of former passwords that cannot be reused.")
     ] = 5
 
 
@@ -184,15 +187,17 @@ class LoginSettings(Section):
     """How people log in, and for how long."""
 
     max_failures: Annotated[
-        int, Field(ge=1, le=100, description="Wrong passwords after which no more are tried for a while.")
+        int, Field(ge=1, le=100, description="Wrong passwords after which a login is locked for a while.")
     ] = 5
-    lockout_duration: Annotated[float, Field(ge=1, le=86400, description="Seconds; that while.")] = 900
+    lockout_duration: Annotated[
+        float, Field(ge=1, le=86400, description="Seconds for which it stays locked.")
+    ] = 900
     session_lifetime: Annotated[
         int,
         Field(
             ge=300,
             le=90 * 86400,
-            description="Seconds after which whoever has not used ArtStore must log in again.",
+            description="Seconds of inactivity after which a person must log in again.",
         ),
     ] = 7 * 86400
 
@@ -200,15 +205,15 @@ class LoginSettings(Section):
 class AdminSettings(RoleSettings):
     """The admin role: issuer, accounts, registry, index."""
 
-    token_lifetime: Annotated[int, Field(ge=60, le=86400, description="Seconds an access token holds.")] = (
-        1800
-    )
+    token_lifetime: Annotated[
+        int, Field(ge=60, le=86400, description="Seconds until an access token expires.")
+    ] = 1800
     rate_limit: Annotated[
         int | None,
         Field(
             ge=1,
-            description="Requests per minute that tokens permit at each role, except those of ArtStore "
-            "itself and of accounts with a `rate_limit` of their own. Default: no limit.",
+            description="Requests per minute that a token permits at each role; accounts of ArtStore "
+            "itself are exempt, and a `rate_limit` of an account takes precedence. Default: no limit.",
         ),
     ] = None
     signing_keys: SigningKeySettings = SigningKeySettings()
@@ -230,7 +235,7 @@ class AdminSettings(RoleSettings):
     ] = None
     finalization_attempts: Annotated[
         int,
-        Field(ge=1, description="Failures in a row after which a finalization is given up and undone."),
+        Field(ge=1, description="Consecutive failures after which a finalization is abandoned and undone."),
     ] = 20
     source_removal_delay: Annotated[
         float,
@@ -242,21 +247,19 @@ class AdminSettings(RoleSettings):
     ] = 86400
     finalization_retention: Annotated[
         float,
-        Field(ge=1, description="Days for which a finalization that was completed or undone is told of."),
+        Field(ge=1, description="Days for which completed and undone finalizations are listed."),
     ] = 90
     passwords: PasswordSettings = PasswordSettings()
     logins: LoginSettings = LoginSettings()
 
 
 class FixitySettings(Section):
-    """How a storage element makes sure that what it keeps is what it was given."""
+    """How a storage element verifies that files are still what was stored."""
 
     period: Annotated[
-        float, Field(gt=0, description="Seconds within which every file is read again and compared.")
+        float, Field(gt=0, description="Seconds within which every file is reread and verified.")
     ] = 30 * 86400
-    budget: Annotated[int, Field(ge=KIB, description="Bytes per second that are read for that, at most.")] = (
-        32 * MIB
-    )
+    budget: Annotated[int, Field(ge=KIB, description="Most bytes per second to read for that.")] = 32 * MIB
     downloads_verified_for: Annotated[
         float,
         Field(
@@ -279,22 +282,32 @@ class CollectionSettings(Section):
     ] = 0
     tombstone_retention: Annotated[
         float,
-        Field(ge=0, description="Days after which the tombstone of a deleted file goes and its id is free."),
+        Field(
+            ge=0, description="Days after which the tombstone of a deleted file is purged and its id is free."
+        ),
     ] = 90
     orphan_grace: Annotated[
         float,
-        Field(ge=0, description="Days for which data must have been seen without a sidecar to be removable."),
+        Field(
+            ge=0,
+            description="Days for which data must have been seen without a sidecar before they are removed.",
+        ),
     ] = 7
     clock_tolerance: Annotated[
         float,
         Field(
             gt=0,
             description="Hours by which the clock may differ from what must have passed; by more, nothing "
-            "is removed until an operator confirms it. Files go so much later than they expire.",
+            "is removed until an operator confirms it. Files are removed this much later than they expire.",
         ),
     ] = 24
     limit_files: Annotated[
-        int, Field(ge=0, description="A run that would remove more is refused, unless the next says more.")
+        int,
+        Field(
+            ge=0,
+            description="A run that would remove more files than this is refused, unless the operator "
+            "raises the limit for it.",
+        ),
     ] = 1000
     limit_percent: Annotated[
         float, Field(ge=0, le=100, description="The same, in percent of the files of the element.")
@@ -314,21 +327,22 @@ class ElementSettings(RoleSettings):
     name: Annotated[str, Field(max_length=100, description="A name for people.")] = "storage element"
     mode: Annotated[
         Mode,
-        Field(description="Mode of a new root; later the root knows it, and another one here is warned of."),
+        Field(
+            description="Mode of a new root. An existing root keeps its own; a different one here logs a "
+            "warning."
+        ),
     ] = "edit"
-    priority: Annotated[int, Field(ge=0, description="Lower is filled first.")] = 100
+    priority: Annotated[int, Field(ge=0, description="Elements with a lower number are filled first.")] = 100
     adopt_root: Annotated[
         bool,
         Field(
-            description="Begin anew, in the `mode` that is set here, in a root that has files but lost its "
-            "element.json. Take it out again afterwards."
+            description="Adopt a root that has files but lost its element.json, in the `mode` set here. "
+            "Remove this option afterwards."
         ),
     ] = False
     require_root: Annotated[
         bool,
-        Field(
-            description="Never make a new root where there is none: a medium that is not mounted looks so."
-        ),
+        Field(description="Never create a new root: an unmounted medium looks like an empty one."),
     ] = False
     max_file_size: Annotated[int, Field(ge=1, description="Largest file, in bytes.")] = 1024 * GIB
     max_attributes_size: Annotated[
@@ -343,8 +357,8 @@ class ElementSettings(RoleSettings):
         Field(
             ge=1,
             le=3600,
-            description="Seconds for which the right to change the root is held without being renewed. So "
-            "long another process waits that cannot see whether this one lives.",
+            description="Seconds for which the right to change the root is held without renewal. Another "
+            "process that cannot see whether this one is alive waits as long.",
         ),
     ] = 30
     capacity: CapacityThresholds | None = Field(
@@ -358,7 +372,7 @@ class IngesterSettings(RoleSettings):
     """The ingester role."""
 
     elements_refresh: Annotated[
-        float, Field(gt=0, description="Seconds between two looks at the registry of elements.")
+        float, Field(gt=0, description="Seconds between checks of the registry of elements.")
     ] = 10
 
 
@@ -403,9 +417,7 @@ class Settings(Section):
     )
     secrets_reload_interval: Annotated[
         float,
-        Field(
-            gt=0, le=3600, description="Seconds between two looks at the secrets that open plugins refer to."
-        ),
+        Field(gt=0, le=3600, description="Seconds between checks of the secrets that open plugins refer to."),
     ] = LOOK_INTERVAL
     base_directory: Annotated[
         Path, Field(exclude=True, description="Relative paths start here: the directory of the file.")

@@ -39,7 +39,7 @@ class ElementInfo(Exchanged):
     name: str
     version: str
     mode: Mode
-    priority: Annotated[int, Field(description="Lower is filled first.")]
+    priority: Annotated[int, Field(description="Elements with a lower number are filled first.")]
     storage_type: str
     allowed_operations: list[str]
     capabilities: list[str]

@@ -39,7 +39,7 @@ LOOPBACK: Final = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 
 class RateLimits(BaseModel):
-    """How often credentials may be tried. What an account may ask is said by its token."""
+    """How often credentials may be tried. The rate limit of an account is in its token."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -56,13 +56,13 @@ class RateLimits(BaseModel):
         Field(
             ge=0,
             description="Wrong credentials per minute for one client id, from all addresses together; 0: no "
-            "limit. Addresses where the client has proved itself within a day are not kept out.",
+            "limit. Addresses from which the client authenticated within the last day are exempt.",
         ),
     ] = 10
 
 
 class ConnectionLimits(BaseModel):
-    """How long and how many connections may do nothing for anybody."""
+    """Limits for slow and idle connections."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -75,23 +75,25 @@ class ConnectionLimits(BaseModel):
     send_timeout: Annotated[
         float,
         Field(
-            gt=0, description="Seconds for which a client may take nothing of an answer that it asked for."
+            gt=0,
+            description="Seconds without progress after which a response that the client does not read is "
+            "abandoned.",
         ),
     ] = 120
     total: Annotated[
         int,
         Field(
             ge=0,
-            description="Connections of one role in one process; more are closed at once. 0: as many as the "
-            "limit of open files allows, which is the limit in any case.",
+            description="Connections of one role in one process; any more are closed at once. The limit "
+            "of open files applies in any case, and alone if this is 0.",
         ),
     ] = 10_000
     per_address: Annotated[
         int,
         Field(
             ge=0,
-            description="Connections from one address, with IPv6 from its network of 64 bits, except listed "
-            "proxies. 0: no limit.",
+            description="Connections from one address (for IPv6, one /64 network), listed proxies "
+            "excepted. 0: no limit.",
         ),
     ] = 0
 
@@ -159,7 +161,7 @@ class CorsSettings(BaseModel):
     ] = False
     headers: Annotated[
         tuple[str, ...],
-        Field(description="Request headers that pages may send; `*` for all, which is warned of."),
+        Field(description="Request headers that pages may send; `*` for all, which logs a warning."),
     ] = ("Content-Type", "Authorization", "X-Request-ID", "X-Trace-ID")
     max_age: Annotated[
         int, Field(ge=0, le=600, description="Seconds for which browsers may remember this.")

@@ -88,7 +88,7 @@ class ClientNameRule(BaseModel):
 
 
 class ClientNames(BaseModel):
-    """Rules of each role for the names of its clients. All that match a route must be kept."""
+    """Rules of each role for the names of its clients. A client must satisfy all rules that match a route."""
 
     model_config = _STRICT
 
@@ -115,7 +115,7 @@ class TlsSettings(BaseModel):
     key_file: Key = None
     client_cert_file: Annotated[
         PemOrPath | None,
-        Field(description="Certificate that the role shows to others it calls: PEM, or a path."),
+        Field(description="Certificate that the role presents to others it calls: PEM, or a path."),
     ] = None
     client_key_file: Key = None
     ca_cert_file: Annotated[
@@ -129,27 +129,29 @@ class TlsSettings(BaseModel):
         PemOrPath | None, Field(description="Revocation lists of these authorities: PEM, or a path.")
     ] = None
     protocol_version: Annotated[
-        ProtocolVersion, Field(description="The lowest that is spoken; 1.2 is warned of.")
+        ProtocolVersion, Field(description="Lowest version that is spoken; 1.2 logs a warning.")
     ] = "1.3"
     ciphers: Annotated[
         tuple[str, ...],
         Field(
-            description="The only suites to use, by OpenSSL's names. Default: all that authenticate (AEAD)."
+            description="The only cipher suites to use, by OpenSSL's names. Default: all authenticated "
+            "ones (AEAD)."
         ),
     ] = ()
     verify_mode: Annotated[
-        VerifyMode, Field(description="Whether clients show a certificate: not asked, may, must.")
+        VerifyMode, Field(description="Whether clients present a certificate: not asked to, may, must.")
     ] = "none"
     client_names: ClientNames = ClientNames()
     trusted_proxies: Annotated[
         tuple[Network, ...],
         Field(
-            description="Networks of proxies whose `Client-Cert` header (RFC 9440) is believed. Not those of "
-            "`[server]`: who adds addresses may let this header through."
+            description="Networks of proxies whose `Client-Cert` header (RFC 9440) is believed. Separate "
+            "from `[server]`: a proxy that sets addresses may still pass this header through unchecked."
         ),
     ] = ()
     reload_interval: Annotated[
-        float, Field(gt=0, le=3600, description="Seconds between two looks at the files and secrets.")
+        float,
+        Field(gt=0, le=3600, description="Seconds between checks of the files and secrets for changes."),
     ] = 5
 
     @model_validator(mode="after")

@@ -13,12 +13,12 @@ from artstore.core.spec import Database, PluginConfig, PluginContext, Provider, 
 class SqliteConfig(PluginConfig):
     """The ``[metadata]`` section when ``type = "sqlite"``."""
 
-    path: Annotated[Path, Field(description="The database file; it and its folder are made when absent.")]
+    path: Annotated[Path, Field(description="The database file; it and its folder are created if absent.")]
     synchronous: Annotated[
         Literal["full", "normal"],
         Field(
-            description="`full`: a commit survives the loss of power. `normal`: the last moments before"
-            " it may be lost, which the indexer repeats from the elements."
+            description="`full`: a commit survives the loss of power. `normal`: the last moments before "
+            "it may be lost; the indexer reads them again from the elements."
         ),
     ] = "full"
     readers: Annotated[int, Field(ge=1, le=64, description="Threads that read.")] = 4

@@ -57,7 +57,7 @@ class S3Config(PluginConfig):
         Field(
             ge=5 * MIB,
             le=512 * MIB,
-            description="Bytes of a part. What is not larger goes in one request; the largest object has "
+            description="Bytes of a part. Smaller objects are sent in one request; an object has at most "
             "10 000 parts.",
         ),
     ] = 8 * MIB
@@ -78,19 +78,17 @@ class S3Config(PluginConfig):
     probe: Annotated[
         bool,
         Field(
-            description="See at the start what the service honours. Without, it is believed to be as AWS: to "
-            "check digests, take ranges and parts."
+            description="Probe at start which guarantees the service honours. If off, it is assumed to "
+            "behave like AWS: to verify digests, and support ranges and parts."
         ),
     ] = True
-    page_size: Annotated[
-        int, Field(ge=1, le=1000, description="Objects that are asked for at a time in a listing.")
-    ] = 1000
+    page_size: Annotated[int, Field(ge=1, le=1000, description="Objects per page of a listing.")] = 1000
     leftover_age: Annotated[
         float,
         Field(
             ge=0,
-            description="Seconds after its start when a multipart upload counts as left by a crash and is "
-            "removed: longer than the longest upload.",
+            description="Age in seconds at which a multipart upload counts as abandoned and is removed; "
+            "must exceed the longest upload.",
         ),
     ] = 7 * DAY
 
