@@ -53,6 +53,13 @@ def test_a_command_imports_nothing_that_only_servers_need(module: str) -> None:
     assert not ONLY_FOR_SERVERS & set(run.stdout.split())
 
 
+def test_whatever_goes_on_after_any_failure_asks_whether_it_was_cancelled() -> None:
+    loops = [loop for path in SOURCE.rglob("*.py") for loop in _endless(ast.parse(path.read_text()))]
+
+    assert len(loops) >= 6
+    assert [ast.unparse(loop) for loop in loops if "end_if_cancelled" not in set(_called(loop))] == []
+
+
 def test_make_check_runs_everything_that_enforces_a_rule() -> None:
     recipe = re.search(r"^check:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
@@ -90,3 +97,22 @@ def _names(tree: ast.AST) -> Iterator[str]:
             yield node.attr
         elif isinstance(node, ast.ImportFrom):
             yield from (alias.name for alias in node.names)
+
+
+def _endless(tree: ast.AST) -> Iterator[ast.While]:
+    """Loops of coroutines that survive any exception, and end with no queue."""
+    for loop in (node for node in ast.walk(tree) if isinstance(node, ast.While)):
+        if isinstance(loop.test, ast.Compare) and isinstance(loop.test.left, ast.NamedExpr):
+            continue
+        inside = list(ast.walk(loop))
+        caught = {
+            ast.unparse(node.type) for node in inside if isinstance(node, ast.ExceptHandler) and node.type
+        }
+        if "Exception" in caught and any(isinstance(node, ast.Await) for node in inside):
+            yield loop
+
+
+def _called(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func)

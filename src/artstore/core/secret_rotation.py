@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from prometheus_client import Counter
 
+from artstore.core.cancellation import end_if_cancelled
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, ConfigurationError, PluginConfig, UnavailableError
 
@@ -66,6 +67,7 @@ class SecretFollower:
 
     async def _follow(self, interval: float) -> None:
         while True:
+            end_if_cancelled()
             await asyncio.sleep(interval)
             await self._look()
 

@@ -1,10 +1,13 @@
 """What an element does by itself: whatever it fails with, the element serves, says so and tries again."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
+from prometheus_client import CollectorRegistry, Counter
 
-from tests.services.admin.harness import eventually
+from artstore.services.storage_element.jobs import Jobs
+from tests.services.admin.harness import PATIENCE, eventually
 from tests.services.storage_element.faulty_storage import Faults
 from tests.services.storage_element.harness import ElementClient, StartElement
 
@@ -47,6 +50,30 @@ async def test_an_unforeseen_failure_is_told_and_what_failed_is_tried_until_it_s
             "detail": f"failed and is tried again, see the log of this element: {job} (RuntimeError)",
         }
         assert stored.status == 201
+
+
+async def test_a_job_that_fails_when_it_is_stopped_is_stopped() -> None:
+    jobs = Jobs(Counter("failures", "What failed.", ["job"], registry=CollectorRegistry()))
+    is_working = asyncio.Event()
+
+    async def fail_when_stopped() -> None:
+        try:
+            is_working.set()
+            await asyncio.sleep(PATIENCE)
+        finally:
+            raise RuntimeError("a defect")
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fail_when_stopped())
+
+    job = asyncio.create_task(jobs.repeat("work", work, every=0.01))
+    await is_working.wait()
+
+    job.cancel()
+    await asyncio.wait([job], timeout=PATIENCE)
+
+    assert job.cancelled()
 
 
 async def has_failed(element: ElementClient, job: str, *, times: int) -> bool:

@@ -17,6 +17,7 @@ from tests.services.storage_element.processes import ElementProcess, element_pro
 from tests.services.storage_element.shared_storage import NETWORK, OBJECTS, ObjectStore
 
 SHORT: Final = {"lease_ttl": 2}
+DOWN: Final = UnavailableError("the storage is down")
 LONG: Final = {"lease_ttl": 3600}
 """Longer than any test: who waits for it fails."""
 
@@ -205,15 +206,11 @@ class Shared:
         self.storage = self._make(storage)
         return self.storage
 
-    def fail(self) -> None:
-        self.storage.fault_before_put = _down_for_lease
+    def fail(self, error: Exception = DOWN) -> None:
+        self.storage.fault_before_put = lambda key: error if key == "lease.json" else None
 
     def heal(self) -> None:
         self.storage.fault_before_put = lambda _: None
-
-
-def _down_for_lease(key: str) -> Exception | None:
-    return UnavailableError("the storage is down") if key == "lease.json" else None
 
 
 async def test_without_renewal_nothing_is_stored_and_everything_is_read(start: StartElement) -> None:
@@ -234,6 +231,18 @@ async def test_without_renewal_nothing_is_stored_and_everything_is_read(start: S
         await element.wait_for_metric("artstore_element_lease_held", 1)
         await element.stored(b"more")
         assert await element.metric("artstore_element_lease_fence") > 1
+
+
+async def test_it_is_renewed_again_whatever_a_renewal_has_failed_with(start: StartElement) -> None:
+    shared = Shared(ObjectStore)
+    async with start(element={"lease_ttl": 1}, wrap=shared.wrap) as element:
+        shared.fail(RuntimeError("a defect"))
+        await element.wait_for_metric("artstore_element_lease_held", 0)
+
+        shared.heal()
+
+        await element.wait_for_metric("artstore_element_lease_held", 1)
+        await element.stored(b"data")
 
 
 async def test_where_a_lock_keeps_others_out_it_counts_while_the_lease_cannot_be_written(

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from artstore.core.audit.record import AuditRecord
 from artstore.core.audit.trail import AuditTrail
+from artstore.core.cancellation import end_if_cancelled
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, UnavailableError
 
@@ -50,6 +51,7 @@ class Shipper:
                 self._failure, pause = None, FIRST_PAUSE
                 await self._trail.spool.linger(LINGER)
                 continue
+            end_if_cancelled()
             await asyncio.sleep(pause * (0.5 + _random.random() / 2))
             pause = min(2 * pause, LONGEST_PAUSE)
 

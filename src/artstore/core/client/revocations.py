@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
+from artstore.core.cancellation import end_if_cancelled
 from artstore.core.client.roles import RoleClient
 from artstore.core.keys import CACHE, CLIENT, HEALTH, REVOCATIONS, SETTINGS
 from artstore.core.logging import get_logger
@@ -50,6 +51,7 @@ class RevocationFollower:
             except Exception as error:
                 # Whatever it was: a role that stops following would let suspended clients in for ever.
                 self._note_failure(type(error).__name__, error=error)
+            end_if_cancelled()
             if self._failure is not None:
                 await asyncio.sleep(min(FIRST_PAUSE * 2 ** (self._failures - 1), LAST_PAUSE))
 

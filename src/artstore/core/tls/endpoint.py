@@ -10,6 +10,7 @@ from typing import Final
 
 from cryptography import x509
 
+from artstore.core.cancellation import end_if_cancelled
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, ConfigurationError
 from artstore.core.tls.ciphers import chosen_suites, preferred_suite
@@ -142,6 +143,7 @@ class TlsEndpoint:
 
     async def _follow(self, find_key: FindKey) -> None:
         while True:
+            end_if_cancelled()
             await asyncio.sleep(self.settings.reload_interval)
             try:
                 if await self._load(find_key):

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
+from artstore.core.cancellation import end_if_cancelled
 from artstore.core.client.roles import RoleClient
 from artstore.core.journal import UnreadPage
 from artstore.core.logging import get_logger
@@ -73,6 +74,7 @@ class JournalFollower:
                 except Exception as error:
                     # An entry that cannot be indexed must not keep the other elements from it.
                     self._note_failure(type(error).__name__, error=error)
+                end_if_cancelled()
                 await asyncio.sleep(min(FIRST_PAUSE * 2 ** (self._failures - 1), LAST_PAUSE))
         finally:
             self._metrics.forget(self._element_id)

@@ -11,6 +11,7 @@ from typing import Final
 
 from prometheus_client import Gauge
 
+from artstore.core.cancellation import end_if_cancelled
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, PreconditionFailedError
 from artstore.core.stores.leases import Lease, LeasesStore
@@ -53,6 +54,7 @@ class LeasedJob:
                 self._note(str(_first(group)))
             except* Exception as group:
                 self._note(type(_first(group)).__name__, error=group)
+            end_if_cancelled()
             await asyncio.sleep(ATTEMPT_INTERVAL)
 
     async def _attempt(self) -> None:

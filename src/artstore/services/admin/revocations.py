@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
+from artstore.core.cancellation import end_if_cancelled
 from artstore.core.logging import get_logger
 from artstore.core.revocation import KEPT_FOR, Revocation, RevocationList, RevocationPage
 from artstore.core.spec import ArtStoreError
@@ -51,6 +52,7 @@ class Revocations:
     async def run(self) -> None:
         """Look again and again, until cancelled: other processes revoke, too."""
         while True:
+            end_if_cancelled()
             await asyncio.sleep(LOOK_INTERVAL)
             try:
                 await self.look()

@@ -6,6 +6,7 @@ from typing import Final
 
 from prometheus_client import Counter
 
+from artstore.core.cancellation import end_if_cancelled
 from artstore.core.logging import get_logger
 from artstore.core.spec import UnavailableError
 
@@ -25,6 +26,7 @@ class Jobs:
         """Do it every so many seconds, and after each failure twice as seldom, until cancelled."""
         pause = every
         while True:
+            end_if_cancelled()
             await asyncio.sleep(pause)
             try:
                 await job()

@@ -8,6 +8,7 @@ from typing import Final, NoReturn
 
 import orjson
 
+from artstore.core.cancellation import end_if_cancelled
 from artstore.core.config import ElementSettings
 from artstore.core.logging import get_logger
 from artstore.core.spec import (
@@ -119,14 +120,22 @@ class RootLease:
         """Renew it until cancelled, or until another process has it."""
         failed = False
         while self._successor is None:
+            end_if_cancelled()
             await asyncio.sleep(self._ttl / (RETRIES if failed else RENEWALS))
             try:
                 await self._renew()
                 failed = False
             except (ArtStoreError, ConfigurationError) as error:
                 failed = True
-                self.failures += 1
-                _log.warning("lease_not_renewed", reason=str(error), held=self.is_held)
+                self._note_failure(str(error))
+            except Exception as error:
+                # Whatever it is: nothing is ever changed again in a root whose lease nobody renews.
+                failed = True
+                await asyncio.to_thread(self._note_failure, type(error).__name__, error=error)
+
+    def _note_failure(self, reason: str, *, error: Exception | None = None) -> None:
+        self.failures += 1
+        _log.warning("lease_not_renewed", reason=reason, held=self.is_held, exc_info=error)
 
     async def release(self) -> None:
         """Finish, and let the next one begin at once."""

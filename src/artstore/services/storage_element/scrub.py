@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import Final
 from uuid import UUID, uuid4
 
+from artstore.core.cancellation import end_if_cancelled
 from artstore.core.fixity import SampleOutcome
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError
@@ -35,11 +36,13 @@ async def scrub(element: Element) -> None:
             await scrubber.go_on()
         except ArtStoreError as error:
             _log.warning("scrub_interrupted", reason=error.detail)
-            await asyncio.sleep(RETRY_AFTER)
         except Exception as error:
             # Whatever it is, the element goes on serving; the age of what is not read tells.
             await asyncio.to_thread(_log.error, "scrub_crashed", exc_info=error)
-            await asyncio.sleep(RETRY_AFTER)
+        else:
+            continue
+        end_if_cancelled()
+        await asyncio.sleep(RETRY_AFTER)
 
 
 class Scrubber:
@@ -66,7 +69,8 @@ class Scrubber:
             await self._schedule(now)
             return
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._fixity.requested.wait(), (begins_at - now) / 1e6)
+            async with asyncio.timeout((begins_at - now) / 1e6):
+                await self._fixity.requested.wait()
 
     async def _schedule(self, now: int) -> None:
         run = RunRow(
