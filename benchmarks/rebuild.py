@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from artstore.core import registry as kinds
-from artstore.core.config import PluginSection
+from artstore.core.config import ElementSettings, PluginSection
 from artstore.core.ids import new_file_id
 from artstore.core.inspection import RebuildStatus
 from artstore.core.metrics import Metrics
@@ -18,6 +18,7 @@ from artstore.core.naming import storage_name
 from artstore.core.registry import Registry
 from artstore.core.secrets import SecretsChain
 from artstore.services.storage_element.catalog_schema import read_meta
+from artstore.services.storage_element.identity import RootIdentity, open_identity
 from artstore.services.storage_element.rebuild import build_before_serving
 from benchmarks.comparison import Contender, Sample, compare
 from benchmarks.processes import in_child
@@ -100,13 +101,14 @@ async def _rebuild(plugins: Registry, storage: PluginSection, database: PluginSe
     ):
         sidecars = 0
         await read_meta(catalog)
+        root = RootIdentity(opened, await open_identity(opened, ElementSettings()))
 
         def note(status: RebuildStatus) -> None:
             nonlocal sidecars
             sidecars = status.sidecars
 
         cpu, started = time.process_time(), time.perf_counter()
-        await build_before_serving(opened, catalog, starts=0, report=note)
+        await build_before_serving(opened, catalog, root, report=note)
         return _sample(sidecars, started=started, cpu=cpu)
 
 

@@ -9,9 +9,12 @@ import pytest
 from aiohttp import ClientError, web
 
 from artstore.core.ids import new_file_id
+from artstore.core.spec import UnavailableError
 from artstore.core.testing import IssuerServer
+from artstore.services.storage_element import sidecars
 from tests.s3.misbehaving import MisbehavingService, misbehaving_service, reading
 from tests.s3.servers import S3Server
+from tests.services.admin.harness import eventually
 from tests.services.storage_element.harness import (
     TEMPORARY,
     ElementClient,
@@ -69,6 +72,50 @@ async def test_a_lost_catalog_is_built_again_from_the_bucket(
     async with start(storage=in_bucket) as element:
         assert (await element.get("/api/v1/files", limit=100))["items"] == before
         assert await element.download(stored[7]["file_id"]) == b"7"
+
+
+async def test_an_outage_while_a_catalog_is_built_from_the_bucket_costs_no_file(
+    start: StartElement,
+    in_bucket: Options,
+    service: MisbehavingService,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sidecars, "PAUSE", 0.01)
+    storage = {**in_bucket, "endpoint_url": service.url, "attempts": 1}
+    async with start(storage=storage) as element:
+        files = {(await element.stored(b"%d" % number))["file_id"] for number in range(3)}
+        service.fail("throttled", applies=FromTheFirstSidecar())
+        await element.request("POST", "/api/v1/catalog/rebuild", json={})
+        await eventually(lambda: has_failed(element))
+        service.heal()
+        assert set(await element.file_ids()) == files
+    lose_catalog(tmp_path)
+    service.fail("throttled", applies=FromTheFirstSidecar())
+
+    with pytest.raises(UnavailableError, match="SlowDown"):
+        async with start(storage=storage):
+            pass
+
+    service.heal()
+    async with start(storage=storage) as element:
+        assert set(await element.file_ids()) == files
+
+
+class FromTheFirstSidecar:
+    """Every request since somebody has asked for a sidecar."""
+
+    def __init__(self) -> None:
+        self._has_begun = False
+
+    def __call__(self, request: web.Request) -> bool:
+        self._has_begun |= request.path.endswith(".attr.json")
+        return self._has_begun
+
+
+async def has_failed(element: ElementClient) -> bool:
+    status = await element.get("/api/v1/catalog/rebuild")
+    return (status["state"], status.get("reason")) == ("failed", "the storage failed (SlowDown)")
 
 
 async def test_after_a_kill_acknowledged_files_are_whole_and_nothing_else_is_left(

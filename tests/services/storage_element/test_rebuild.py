@@ -2,15 +2,23 @@
 
 import json
 import shutil
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from artstore.core.spec import Capabilities, StorageBackend, UnavailableError
+from artstore.core.spec import (
+    ByteRange,
+    Capabilities,
+    NotFoundError,
+    StorageBackend,
+    StorageReader,
+    UnavailableError,
+)
 from artstore.services.storage_element import sidecars
-from tests.services.storage_element.faulty_storage import Faults, FaultyStorage
+from tests.services.storage_element.faulty_storage import Faults, FaultyStorage, down
 from tests.services.storage_element.harness import (
     CATALOG_PATH,
     TEMPORARY,
@@ -266,3 +274,57 @@ async def test_a_catalog_of_another_root_of_the_element_is_not_believed(
     async with start(catalog=catalog) as element:
         assert await element.file_ids() == []
         assert (await element.get("/api/v1/info"))["last_sequence"] == 0
+
+
+class Outage(WithoutFiles):
+    """A storage that is away as soon as the first sidecar is read."""
+
+    def get(
+        self, key: str, *, byte_range: ByteRange | None = None
+    ) -> AbstractAsyncContextManager[StorageReader]:
+        if key.endswith(".attr.json"):
+            self.fault_on_get = self.fault_on_head = down
+        return super().get(key, byte_range=byte_range)
+
+
+async def test_an_outage_makes_no_sidecar_unreadable(
+    start: StartElement, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sidecars, "PAUSE", 0.01)
+    async with start() as element:
+        files = await filled(element)
+    lose_catalog(tmp_path)
+
+    with pytest.raises(UnavailableError, match="the storage is down"):
+        async with start(wrap=Outage):
+            pass
+
+    async with start() as element:
+        assert (await element.get("/api/v1/files"))["items"] == files
+        assert await element.metric("artstore_element_sidecars_unreadable") == 0
+
+
+class Unmounted(WithoutFiles):
+    """A storage from which everything vanishes as soon as the first sidecar is read."""
+
+    def get(
+        self, key: str, *, byte_range: ByteRange | None = None
+    ) -> AbstractAsyncContextManager[StorageReader]:
+        if key.endswith(".attr.json"):
+            self.fault_on_get = self.fault_on_head = NotFoundError
+        return super().get(key, byte_range=byte_range)
+
+
+async def test_what_vanishes_together_with_its_root_is_not_forgotten(
+    start: StartElement, tmp_path: Path
+) -> None:
+    async with start() as element:
+        files = await filled(element)
+    lose_catalog(tmp_path)
+
+    with pytest.raises(UnavailableError, match=r"element\.json"):
+        async with start(wrap=Unmounted):
+            pass
+
+    async with start() as element:
+        assert (await element.get("/api/v1/files"))["items"] == files

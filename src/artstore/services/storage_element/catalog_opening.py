@@ -31,6 +31,7 @@ async def open_catalog(
 
     Raises:
         ConfigurationError: the catalog is another element's.
+        UnavailableError: it has to be built, and the storage is away.
     """
     identity = root.now
     boot = await asyncio.to_thread(SystemClock().boot)
@@ -40,9 +41,7 @@ async def open_catalog(
         await _recover(database, storage, metrics, root, epoch=meta["epoch"])
     if not _is_trustworthy(meta, identity, boot=boot):
         _log.info("catalog_not_trusted", reason="new" if not meta else "may lack what was stored last")
-        epoch = await build_before_serving(
-            storage, database, starts=identity.starts, report=metrics.show_rebuild
-        )
+        epoch = await build_before_serving(storage, database, root, report=metrics.show_rebuild)
         meta = {"epoch": epoch}
     await write_meta(database, _meta(identity, epoch=meta["epoch"], boot=boot))
     catalog = await Catalog.load(database, epoch=meta["epoch"])

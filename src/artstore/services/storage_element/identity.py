@@ -180,16 +180,25 @@ class RootIdentity:
         Raises:
             UnavailableError: it has none, or another: a medium may no longer be mounted.
         """
-        try:
-            identity = _parse(await read_small(self._storage, IDENTITY_KEY))
-        except (ConfigurationError, NotFoundError) as error:
-            raise UnavailableError(_GONE) from error
+        identity = await require_root(self._storage)
         if identity.created_at != self._now.created_at or identity.element_id != self._now.element_id:
             raise UnavailableError(_GONE)
 
     async def _replace(self, identity: Identity) -> None:
         await _put(self._storage, identity)
         self._now = identity
+
+
+async def require_root(storage: StorageBackend) -> Identity:
+    """What ``storage`` says whose root it is.
+
+    Raises:
+        UnavailableError: it says nothing: it is away, or its medium is no longer mounted.
+    """
+    try:
+        return _parse(await read_small(storage, IDENTITY_KEY))
+    except (ConfigurationError, NotFoundError) as error:
+        raise UnavailableError(_GONE) from error
 
 
 def _parse(raw: bytes) -> Identity:

@@ -34,6 +34,7 @@ from artstore.services.storage_element.catalog_schema import (
     put_next_in_place,
 )
 from artstore.services.storage_element.catalog_work import load_work, save_work
+from artstore.services.storage_element.identity import RootIdentity
 from artstore.services.storage_element.next_catalog import (
     add,
     carry_over,
@@ -142,7 +143,7 @@ class Rebuild:
         """Read every sidecar that was not read yet.
 
         Raises:
-            UnavailableError: the storage cannot be listed, or the database cannot be written.
+            UnavailableError: the storage is away, or the database cannot be written.
         """
         keys = sidecar_keys(self._storage, after=self._progress.last_key, size=BATCH_SIZE)
         async with aclosing(ahead(keys, lambda some: read_sidecars(self._storage, some))) as batches:
@@ -271,19 +272,21 @@ class Rebuild:
 
 
 async def build_before_serving(
-    storage: StorageBackend, database: Database, *, starts: int, report: Report
+    storage: StorageBackend, database: Database, root: RootIdentity, *, report: Report
 ) -> str:
     """Build a catalog where none can be trusted; its epoch.
 
     Raises:
-        UnavailableError: the storage cannot be listed, or the database cannot be written.
+        UnavailableError: the storage cannot be read to its end, or the database cannot be written.
     """
+    starts = root.now.starts
     progress = await load_work(database, NAME, Progress)
     if progress is not None and progress.may_go_on(base_epoch=None, starts=starts):
         rebuild = Rebuild(storage, database, progress, report)
     else:
         rebuild = await Rebuild.begin(storage, database, base=None, starts=starts, report=report)
     await rebuild.read()
+    await root.require_present()
     epoch = uuid.uuid4().hex
     async with database.transaction() as transaction:
         await rebuild.put_in_place(transaction, until=0, epoch=epoch)

@@ -13,6 +13,7 @@ from artstore.core.journal import FileOperation
 from artstore.core.naming import SIDECAR_SUFFIX, parse
 from artstore.core.spec import ArtStoreError, LocalPaths, NotFoundError, StorageBackend, UnavailableError
 from artstore.services.storage_element.catalog_records import Change
+from artstore.services.storage_element.identity import require_root
 from artstore.services.storage_element.small_objects import READ_LIMIT, read_small
 
 READERS: Final = 16
@@ -75,13 +76,19 @@ async def read_sidecars(storage: StorageBackend, keys: Sequence[str]) -> Sidecar
 
     Plain files are read by one thread without handing each over: that takes a third of the time. What
     cannot be read so may be on its way from a commit log, and is asked of the storage.
+
+    Raises:
+        UnavailableError: the storage is away, so that nothing can be told of any sidecar.
     """
     batch = SidecarBatch(last_key=keys[-1], size=len(keys))
     if (paths := storage.capabilities.local_paths) is not None:
         keys = await asyncio.to_thread(_read_files, paths, keys, batch)
-    async with asyncio.TaskGroup() as group:
-        for start in range(min(READERS, len(keys))):
-            group.create_task(_read_objects(storage, keys[start::READERS], batch))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for start in range(min(READERS, len(keys))):
+                group.create_task(_read_objects(storage, keys[start::READERS], batch))
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
     return batch
 
 
@@ -167,21 +174,40 @@ def _content(descriptor: int) -> bytes:
 
 async def _read_objects(storage: StorageBackend, keys: Sequence[str], batch: SidecarBatch) -> None:
     for key in keys:
-        try:
-            _put(batch, to_sidecar(await _read_patiently(storage, key), key))
-        except NotFoundError:
-            continue
-        except ArtStoreError as error:
-            batch.unusable.append(Unusable(key, "unreadable", error.detail))
+        if (read := await _read_patiently(storage, key)) is None:
+            # It alone is at fault only if the storage is there, and has not just come back.
+            await require_root(storage)
+            read = await _read_last(storage, key)
+        if read is not None:
+            _put(batch, read)
 
 
-async def _read_patiently(storage: StorageBackend, key: str) -> bytes:
+async def _read_patiently(storage: StorageBackend, key: str) -> Sidecar | Unusable | None:
+    """What is at ``key``, if the storage gives anything out."""
     for _ in range(ATTEMPTS - 1):
         try:
-            return await read_small(storage, key)
+            return await _read(storage, key)
         except UnavailableError:
             await asyncio.sleep(PAUSE)
-    return await read_small(storage, key)
+    return None
+
+
+async def _read_last(storage: StorageBackend, key: str) -> Sidecar | Unusable | None:
+    try:
+        return await _read(storage, key)
+    except UnavailableError as error:
+        return Unusable(key, "unreadable", error.detail)
+
+
+async def _read(storage: StorageBackend, key: str) -> Sidecar | Unusable | None:
+    try:
+        return to_sidecar(await read_small(storage, key), key)
+    except NotFoundError:
+        return None
+    except UnavailableError:
+        raise
+    except ArtStoreError as error:
+        return Unusable(key, "unreadable", error.detail)
 
 
 def _put(batch: SidecarBatch, read: Sidecar | Unusable) -> None:
