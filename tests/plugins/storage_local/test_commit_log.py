@@ -6,15 +6,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from errno import EIO, ENOSPC
 from pathlib import Path
 from typing import Final
 
 import pytest
+from structlog.testing import capture_logs
 
-from artstore.core.spec import InsufficientStorageError, UnavailableError
+from artstore.core.spec import ConfigurationError, InsufficientStorageError, UnavailableError
 from artstore.core.testing import body, plugin_context, read
 from artstore.core.testing.storage import listed
 from artstore.plugins.storage_local import commit_log
@@ -22,7 +23,7 @@ from artstore.plugins.storage_local.backend import LocalStorage, open_storage
 from artstore.plugins.storage_local.files import Files
 from artstore.plugins.storage_local.plugin import SMALLEST_LOG, LocalConfig
 from artstore.plugins.storage_local.root import Root
-from artstore.plugins.storage_local.segment import Segment, Step, read_batches
+from artstore.plugins.storage_local.segment import ForeignError, Segment, Step, read_content
 
 KIB: Final = 1024
 GROUPS: Final = 6
@@ -236,7 +237,7 @@ async def test_an_idle_log_is_emptied(root: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def _logged(root: Path) -> bool:
-    return any(read_batches(path.read_bytes())[1] for path in segments(root))
+    return any(read_content(path.read_bytes()).batches for path in segments(root))
 
 
 async def test_who_gives_up_finds_what_became_of_the_batch(root: Path) -> None:
@@ -248,6 +249,49 @@ async def test_who_gives_up_finds_what_became_of_the_batch(root: Path) -> None:
             await putting
 
         assert await read(storage.get("key")) == b"content"
+
+
+async def killed_with(root: Path, killed: Path, objects: Sequence[tuple[str, bytes]]) -> Path:
+    """Leave in ``killed`` what a process that is killed leaves of objects stored one after the other."""
+    async with opened(root) as storage:
+        for key, content in objects:
+            await storage.put_batch({key: content})
+        await listed(storage)
+        await asyncio.to_thread(shutil.copytree, root, killed)
+    [log] = [path for path in segments(killed) if read_content(path.read_bytes()).batches]
+    return log
+
+
+async def test_one_damaged_record_costs_nothing_else_and_is_kept(root: Path, tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
+    log = await killed_with(root, killed, [("a", b"1"), ("b", b"before"), ("b", b"DAMAGED"), ("c", b"3")])
+    content = log.read_bytes().replace(b"DAMAGED", b"damaged")
+    log.write_bytes(content)
+    (killed / "c").unlink()
+
+    with capture_logs() as logs:
+        async with opened(killed) as storage:
+            found = {key: await read(storage.get(key)) for key in await listed(storage)}
+
+    assert found == {"a": b"1", "b": b"DAMAGED", "c": b"3"}
+    [told] = [entry for entry in logs if entry["event"] == "commit_log_damaged"]
+    assert await asyncio.to_thread(Path(told["kept"]).read_bytes) == content
+    assert segments(killed) == []
+
+
+async def test_a_log_that_another_release_has_written_is_neither_read_nor_removed(
+    root: Path, tmp_path: Path
+) -> None:
+    killed = tmp_path / "killed"
+    log = await killed_with(root, killed, [("a", b"1")])
+    content = b"ASL2" + log.read_bytes()[4:]
+    log.write_bytes(content)
+
+    with pytest.raises(ConfigurationError, match="no commit log of this release: start the release"):
+        async with opened(killed):
+            pass
+
+    assert log.read_bytes() == content
 
 
 @pytest.mark.parametrize("size", [1, SMALLEST_LOG - 1])
@@ -274,26 +318,42 @@ class TestSegment:
         return tmp_path / "1"
 
     def test_batches_come_back(self, path: Path) -> None:
-        assert read_batches(path.read_bytes()) == (7, self.BATCHES)
+        assert read_content(path.read_bytes()) == (7, self.BATCHES, False)
 
-    def test_a_torn_or_altered_record_ends_it(self, path: Path) -> None:
+    def test_a_torn_record_ends_it(self, path: Path) -> None:
         content = path.read_bytes()
-        end = len(content.rstrip(b"\0"))
-        whole = set[int]()
+        first_sector = 24  # which is on the disk or not: the head of the first record is never torn
+        ends = range(first_sector, len(content.rstrip(b"\0")))
 
-        for position in range(end):
+        read_back = [read_content(torn) for end in ends for torn in (content[:end], _zeroed(content, end))]
+
+        assert [each.batches for each in read_back] == [
+            self.BATCHES[: len(each.batches)] for each in read_back
+        ]
+        assert {len(each.batches) for each in read_back} == {0, 1, 2, 3}
+        assert not any(each.is_damaged for each in read_back)
+
+    def test_an_altered_record_is_left_out_and_told_unless_it_may_be_torn(self, path: Path) -> None:
+        content = path.read_bytes()
+        head = 12  # where the segment says what it is, and of which turn
+
+        for position in range(head, len(content.rstrip(b"\0"))):
             altered = bytearray(content)
             altered[position] ^= 0xFF
-            path.write_bytes(altered)
-            _, batches = read_batches(path.read_bytes())
-            whole.add(len(batches))
-            assert batches == self.BATCHES[: len(batches)]
-            path.write_bytes(content[:position])
-            assert (
-                read_batches(path.read_bytes())[1] == self.BATCHES[: len(read_batches(path.read_bytes())[1])]
-            )
+            _, batches, is_damaged = read_content(bytes(altered))
 
-        assert whole == {0, 1, 2, 3}
+            left_out = [batch for batch in self.BATCHES if batch not in batches]
+            assert batches == [batch for batch in self.BATCHES if batch not in left_out]
+            assert left_out
+            assert is_damaged == (left_out != self.BATCHES[-1:])
+
+    @pytest.mark.parametrize("head", [b"ASL2", b"\0\0\0\1", b"text"])
+    def test_what_begins_otherwise_is_foreign(self, path: Path, head: bytes) -> None:
+        content = path.read_bytes()
+
+        for foreign in (head + content[len(head) :], head):
+            with pytest.raises(ForeignError):
+                read_content(foreign)
 
     def test_what_is_left_of_an_earlier_turn_is_not_read(self, tmp_path: Path) -> None:
         segment = Segment(Files(), str(tmp_path / "1"), size=SMALLEST_LOG)
@@ -304,7 +364,7 @@ class TestSegment:
             segment.append(records)
         segment.close()
 
-        assert read_batches(Path(segment.path).read_bytes()) == (2, self.BATCHES[:1])
+        assert read_content(Path(segment.path).read_bytes()) == (2, self.BATCHES[:1], False)
 
     def test_a_cleared_one_has_nothing(self, path: Path) -> None:
         segment = Segment(Files(), str(path.with_name("2")), size=SMALLEST_LOG)
@@ -315,7 +375,11 @@ class TestSegment:
         segment.clear()
         segment.close()
 
-        assert read_batches(Path(segment.path).read_bytes()) == (0, [])
+        assert read_content(Path(segment.path).read_bytes())[:2] == (0, [])
+
+
+def _zeroed(content: bytes, start: int) -> bytes:
+    return content[:start].ljust(len(content), b"\0")
 
 
 def killed_at(root: Path, step: int) -> tuple[bool, set[str], set[str]]:

@@ -107,7 +107,7 @@ class LocalStorage(StorageBackend, LocalPaths, AtomicBatch, ExclusiveUse, Strang
         leftovers = await self._run("", self._root.take_over, may_change)
         if leftovers:
             self._logger.info("storage_leftovers_removed", count=leftovers)
-        replay = Replay(self._root)
+        replay = Replay(self._root, self._logger)
         await self._run("", replay.run)
         if replay.stuck:
             await self._adopt(replay.stuck)

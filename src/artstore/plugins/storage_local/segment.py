@@ -12,6 +12,8 @@ from artstore.plugins.storage_local.files import Files
 # Every record: magic, generation, length and CRC-32 of what follows.
 _RECORD: Final = struct.Struct("<4sQII")
 _MAGIC: Final = b"ASL1"
+_HEAD: Final = struct.calcsize("<4sQ")
+"""Bytes of the magic and the generation."""
 # Every step in a record: modification time in ns, bytes of the object (-1: it is removed), bytes of its key.
 _STEP: Final = struct.Struct("<qqH")
 _REMOVED: Final = -1
@@ -103,30 +105,77 @@ class Segment:
             raise
 
 
-def read_batches(segment: bytes) -> tuple[int, list[Batch]]:
-    """The generation of a segment and its whole batches, in order."""
-    content = memoryview(segment)
-    generation = _generation(content)
-    return generation, list(_batches(content, generation))
+class ForeignError(Exception):
+    """A file is no segment as this release writes them."""
 
 
-def _generation(content: memoryview) -> int:
-    if len(content) < _RECORD.size:
+class Content(NamedTuple):
+    """The whole batches of a segment, in order.
+
+    ``is_damaged``: others were before the last of them, or behind it. What is merely torn is the last.
+    """
+
+    generation: int
+    batches: list[Batch]
+    is_damaged: bool
+
+
+def read_content(segment: bytes) -> Content:
+    """What a segment holds.
+
+    Raises:
+        ForeignError: it begins otherwise than a segment does.
+    """
+    generation, batches, skipped, start = _generation(segment), list[Batch](), False, 0
+    while (record := _record(segment, start, generation)) is not None:
+        if record.is_whole:
+            batches.append(list(_steps(record.payload)))
+        elif _record(segment, record.end, generation) is None:
+            break
+        else:
+            skipped = True
+        start = record.end
+    return Content(generation, batches, skipped or _has_whole(segment, generation, after=start))
+
+
+class _Record(NamedTuple):
+    payload: memoryview
+    is_whole: bool
+    end: int
+
+
+def _generation(segment: bytes) -> int:
+    head = segment[: _RECORD.size]
+    if not any(head):
         return 0
-    magic, generation, _, _ = _RECORD.unpack_from(content)
-    return int(generation) if magic == _MAGIC else 0
+    if len(head) < _RECORD.size or not head.startswith(_MAGIC):
+        raise ForeignError
+    return int(_RECORD.unpack(head)[1])
 
 
-def _batches(content: memoryview, generation: int) -> Iterator[Batch]:
-    """Up to the first record that is torn, or left over from an earlier generation."""
-    start = 0
-    while start + _RECORD.size <= len(content):
-        magic, found, length, checksum = _RECORD.unpack_from(content, start)
-        payload = content[start + _RECORD.size : start + _RECORD.size + length]
-        if magic != _MAGIC or found != generation or len(payload) < length or zlib.crc32(payload) != checksum:
-            return
-        yield list(_steps(payload))
-        start += _RECORD.size + length
+def _record(segment: bytes, start: int, generation: int) -> _Record | None:
+    """What begins at ``start``, unless that is nothing, or left over from an earlier generation."""
+    if start + _RECORD.size > len(segment):
+        return None
+    magic, found, length, checksum = _RECORD.unpack_from(segment, start)
+    if magic != _MAGIC or found != generation:
+        return None
+    begin = start + _RECORD.size
+    payload = memoryview(segment)[begin : begin + length]
+    # The zeros of a torn head would fit an empty one.
+    is_whole = 0 < length == len(payload) and zlib.crc32(payload) == checksum
+    return _Record(payload, is_whole, begin + length)
+
+
+def _has_whole(segment: bytes, generation: int, *, after: int) -> bool:
+    """Whether there is a record to which nothing leads. It is not believed: an object may hold a copy."""
+    head = _RECORD.pack(_MAGIC, generation, 0, 0)[:_HEAD]
+    start = segment.find(head, after + 1)
+    while start >= 0:
+        if (record := _record(segment, start, generation)) is not None and record.is_whole:
+            return True
+        start = segment.find(head, start + 1)
+    return False
 
 
 def _encode(batch: Batch, generation: int) -> bytes:
