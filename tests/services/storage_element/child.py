@@ -24,7 +24,7 @@ async def serve(data: Path, jwks_url: str, sections: dict[str, dict[str, object]
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     settings = element_settings(data, jwks_url=jwks_url, **sections)
     wrap = shared_storage.become(os.environ.get("STORAGE", ""))
-    app = await asyncio.to_thread(element_app, settings, wrap=wrap)
+    app = await asyncio.to_thread(element_app, settings, wrap=wrap, has_trail=True)
     async with listening(app) as url:
         print(url, os.getpid(), flush=True)
         await stopping.wait()

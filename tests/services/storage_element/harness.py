@@ -17,9 +17,10 @@ from aiohttp import ClientSession, web
 
 from artstore.core import registry as kinds
 from artstore.core.app import Open, Resource, build_app
+from artstore.core.audit.trail import AuditTrail, open_trail
 from artstore.core.config import PluginSection, Settings
 from artstore.core.ids import new_file_id
-from artstore.core.keys import AUTHENTICATOR, CATALOG, METRICS, STOPPING, STORAGE
+from artstore.core.keys import AUDIT, AUTHENTICATOR, CATALOG, METRICS, STOPPING, STORAGE
 from artstore.core.registry import Kind, Registry
 from artstore.core.secrets import SecretsChain
 from artstore.core.server import Listener, bound
@@ -34,6 +35,7 @@ ALL_SCOPES: Final = (
     "storage:read storage:write storage:delete storage:admin storage:finalize uploads:delegate"
 )
 CATALOG_PATH: Final = "storage/.artstore/catalog.db"
+SPOOL: Final = "audit"
 POLL_INTERVAL: Final = 0.01
 MINT: Final = TokenMint()
 TEMPORARY: Final[Mapping[str, Any]] = {"retention_policy": "temporary"}
@@ -88,8 +90,13 @@ def element_settings(data: Path, *, jwks_url: str, **sections: Mapping[str, obje
     )
 
 
-def element_app(settings: Settings, *, wrap: WrapStorage = lambda storage: storage) -> web.Application:
-    """The element's application, with the plugins that ``settings`` names, its storage wrapped."""
+def element_app(
+    settings: Settings, *, wrap: WrapStorage = lambda storage: storage, has_trail: bool = False
+) -> web.Application:
+    """The element's application, with the plugins that ``settings`` names, its storage wrapped.
+
+    With ``has_trail``, it records in :data:`SPOOL`, from where nothing is shipped.
+    """
     registry = Registry(base_directory=settings.base_directory)
     open_storage = _plugin(registry, kinds.STORAGE, settings.storage)
 
@@ -98,9 +105,14 @@ def element_app(settings: Settings, *, wrap: WrapStorage = lambda storage: stora
         async with open_storage(app) as storage:
             yield wrap(storage)
 
+    def open_spool(app: web.Application) -> AbstractAsyncContextManager[AuditTrail]:
+        directory, limit = settings.base_directory / SPOOL, settings.audit.spool_size
+        return open_trail(directory, role="element", limit=limit, registry=app[METRICS].registry)
+
     return build_app(
         ROLE,
         [
+            *([Resource(AUDIT, open_spool)] if has_trail else []),
             Resource(STORAGE, open_wrapped),
             Resource(CATALOG, _plugin(registry, kinds.METADATA, settings.catalog)),
             Resource(AUTHENTICATOR, _plugin(registry, kinds.AUTH, settings.auth)),

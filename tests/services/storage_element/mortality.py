@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import RLock, local
 from typing import Any, Final, Literal, Self
 
+from artstore.core.audit.spool_files import SpoolFiles
 from artstore.plugins.metadata_sqlite.group import Group
 from artstore.plugins.storage_local.files import Files
 
@@ -18,7 +19,8 @@ CHANGES: Final = [name for name, found in vars(Files).items() if callable(found)
 
 
 def die_at(step: int, *, graveyard: Path | None = None) -> None:
-    """Kill this process instead of its ``step``-th change of the storage, or commit of the catalog.
+    """Kill this process instead of its ``step``-th change of the storage, commit of the catalog, or append to
+    the audit trail.
 
     With ``graveyard``, an empty directory beside the storage, all that was not synced is undone before.
     """
@@ -53,6 +55,7 @@ def die_at(step: int, *, graveyard: Path | None = None) -> None:
     for name in CHANGES:
         setattr(Files, name, mortal(serialised(name) if graveyard is not None else getattr(Files, name)))
     Group.commit = mortal(Group.commit)  # type: ignore[method-assign]
+    SpoolFiles.append = mortal(SpoolFiles.append)  # type: ignore[method-assign]
 
 
 Kind = Literal["killed", "power cut", "failed sync", "full disk", "short write", "read-only disk"]

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from aiohttp import ClientError
 
+from tests.services.storage_element.accounts import assert_recorded
 from tests.services.storage_element.harness import ElementClient
 from tests.services.storage_element.holding import HOLDS
 from tests.services.storage_element.mortality import Kind, Misfortune
@@ -121,6 +122,8 @@ class Sweep:
                 pass
         async with self.nursery.element(data, self.jwks_url, **self._sections) as child:
             left = await self.course.check(child.client, told)
+            if self.kind != "power cut":  # with the catalog went what it knew of who had asked for what
+                assert_recorded(data, await child.client.placed_files())
             # With the catalog went what it knew of large data on its way to its sidecar, or from it.
             assert len(left) <= (self.kind == "power cut"), left
             assert (await child.client.put(b"more")).status == 201

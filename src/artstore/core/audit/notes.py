@@ -1,34 +1,62 @@
 """What code deep in a request knows of it and its record should say."""
 
-from collections.abc import Generator
+import secrets
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
-from artstore.core.audit.record import Actor, bounded
+from artstore.core.audit.record import Actor, Happening, bounded
 
 
-@dataclass(slots=True)
+@dataclass
 class Notes:
-    """Gathered while one request is handled."""
+    """Gathered while one request is handled. ``describe`` tells what the record of its success would say."""
 
+    describe: Callable[["Notes"], Happening]
     actor: Actor | None = None
     reason: str | None = None
     detail: dict[str, str | int] = field(default_factory=dict[str, str | int])
+    change: str | None = None
+    is_over: bool = False
+    _owed: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+
+    @cached_property
+    def happening(self) -> Happening:
+        """What is asked for, described once."""
+        return self.describe(self)
+
+    @cached_property
+    def cause(self) -> str:
+        """That as JSON, with an id for what is changed."""
+        self.change = secrets.token_hex(8)
+        return self.happening.model_copy(update={"change": self.change}).model_dump_json(exclude_none=True)
+
+    def owe(self, recorded: Callable[[], None]) -> None:
+        """Something was written that is to know when the record is on stable storage."""
+        self._owed.append(recorded)
+
+    def pay(self) -> None:
+        """It is."""
+        owed, self._owed = self._owed, []
+        for recorded in owed:
+            recorded()
 
 
 _notes: Final = ContextVar[Notes | None]("audit_notes", default=None)
 
 
 @contextmanager
-def taking_notes() -> Generator[Notes, None, None]:
+def taking_notes(describe: Callable[[Notes], Happening]) -> Generator[Notes, None, None]:
     """Gather the notes of what runs inside."""
-    notes = Notes()
+    notes = Notes(describe)
     token = _notes.set(notes)
     try:
         yield notes
     finally:
+        notes.is_over = True  # for tasks that were begun inside and go on
         _notes.reset(token)
 
 
@@ -44,3 +72,20 @@ def note(*, actor: Actor | None = None, reason: str | None = None, **detail: str
     notes.actor = actor or notes.actor
     notes.reason = bounded(reason) if reason is not None else notes.reason
     notes.detail.update((name, bounded(v) if isinstance(v, str) else v) for name, v in detail.items())
+
+
+def present_cause() -> str | None:
+    """For what something is about to be changed: the record that it will have, should it succeed, as JSON.
+
+    It is written together with the change, so that whoever finds a change without its record can make
+    that up (:func:`artstore.core.audit.belated.belated`). ``None`` outside of a request that is audited.
+    """
+    notes = _notes.get()
+    return None if notes is None or notes.is_over else notes.cause
+
+
+def when_recorded(recorded: Callable[[], None]) -> None:
+    """Call ``recorded`` once the record of the request that is being handled is on stable storage."""
+    notes = _notes.get()
+    if notes is not None and not notes.is_over:
+        notes.owe(recorded)

@@ -68,6 +68,7 @@ class Happening(_Part):
     reason: Text | None = None
     times: Annotated[Integer, Field(ge=1, description="For how many equal requests it stands.")] = 1
     detail: Annotated[dict[Text, Text | Integer] | None, Field(max_length=MAX_DETAILS)] = None
+    change: Annotated[Text | None, Field(description="Id that what was written for it has, too.")] = None
 
     def recorded(self, *, source: str, sequence: int) -> bytes:
         """The canonical JSON of its record, which need not be made and validated again for that."""

@@ -4,14 +4,16 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from artstore.core.audit.record import Happening
+from pydantic import ValidationError
+
+from artstore.core.audit.record import AuditRecord, Happening
 from artstore.core.audit.spool_files import Adopted, Batch, Place, SpoolFiles
 from artstore.core.logging import get_logger
 from artstore.core.spec import ConfigurationError, UnavailableError
@@ -28,6 +30,7 @@ MAX_IN_MEMORY: Final = 20_000
 """Records, while the disk fails."""
 
 _BATCH_SIZE: Final = 128 * 1024
+_CHANGE: Final = b'"change":'
 _log: Final = get_logger("audit")
 
 
@@ -138,6 +141,10 @@ class Spool:
                 self._written.set()
                 return batch
 
+    async def changes(self) -> Set[tuple[str, str]]:
+        """Id and outcome of every change whose record is in the files, be it shipped or not."""
+        return await self._in_thread(lambda: frozenset(_changes(self._files.lines())))
+
     async def acknowledge(self, batch: Batch) -> None:
         """``batch`` is in the log: it need not be kept here."""
         self._start = batch.end
@@ -244,6 +251,15 @@ def _prepare(directory: Path, role: str, source: str) -> tuple[SpoolFiles, Adopt
         others = sorted(path for path in directory.glob(f"{role}-*") if path.name != source)
         adopted = [files.adopt(other) for other in others]
         return files, Adopted(sum(each.lines for each in adopted), sum(each.size for each in adopted))
+
+
+def _changes(lines: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        if _CHANGE in line:
+            with suppress(ValidationError):  # a disk may have damaged it
+                record = AuditRecord.model_validate_json(line)
+                if record.change is not None:
+                    yield record.change, record.outcome
 
 
 def _still_waiting(waiters: Iterable[asyncio.Future[None]]) -> Iterator[asyncio.Future[None]]:

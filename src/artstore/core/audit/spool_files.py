@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +137,11 @@ class SpoolFiles:
             if complete:
                 return Batch(complete.splitlines(), Place(number, begin + len(complete)))
         return Batch((), start)
+
+    def lines(self) -> Iterator[bytes]:
+        """Every whole line that is there."""
+        for _, path in self._segments():
+            yield from path.read_bytes().rpartition(b"\n")[0].splitlines()
 
     def discard(self, place: Place) -> None:
         """What is before ``place`` has been shipped: remove the segments that have nothing else."""

@@ -48,8 +48,12 @@ class AuditTrail:
         Raises:
             UnavailableError: it cannot be written now. It will be when the disk works again.
         """
+        await self.add_unawaited(happening)
+
+    def add_unawaited(self, happening: Happening) -> asyncio.Future[None]:
+        """Record what has been done, with nobody left to wait for it; a future of its being there."""
         self._count(happening)
-        await self.spool.append_synced(happening)
+        return self.spool.append_synced(happening)
 
     def add_soon(self, happening: Happening) -> None:
         """Record what nobody waits for: within a fraction of a second."""
@@ -72,16 +76,20 @@ class AuditTrail:
         self, event: str, *, outcome: Outcome = "succeeded", reason: str | None = None, **detail: str | int
     ) -> None:
         """Record what happened here by itself: a start, a stop, a job."""
-        self.add_soon(
-            Happening(
-                occurred_at=datetime.now(UTC),
-                kind="system_event",
-                event=event,
-                outcome=outcome,
-                role=self.role,
-                reason=reason,
-                detail=detail or None,
-            )
+        self.add_soon(self.event(event, outcome=outcome, reason=reason, **detail))
+
+    def event(
+        self, event: str, *, outcome: Outcome = "succeeded", reason: str | None = None, **detail: str | int
+    ) -> Happening:
+        """What happened here by itself, to be recorded."""
+        return Happening(
+            occurred_at=datetime.now(UTC),
+            kind="system_event",
+            event=event,
+            outcome=outcome,
+            role=self.role,
+            reason=reason,
+            detail=detail or None,
         )
 
     async def count_repetitions(self) -> None:

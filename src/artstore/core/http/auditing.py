@@ -1,7 +1,9 @@
 """Audits every request that is decided about or changes something: once, with its actor and its outcome."""
 
+import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -35,7 +37,7 @@ async def audit(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     if endpoint.operation.is_change:
         trail.spool.require_room()
-    with taking_notes() as notes:
+    with taking_notes(partial(_described, request, trail, endpoint)) as notes:
         return await _audited(request, handler, trail, endpoint, notes)
 
 
@@ -51,50 +53,74 @@ async def _audited(
         failure, status = error, status_of(error)
     except BaseException:  # cancelled: there is nobody to wait for
         if operation.is_audited:
-            trail.add_soon(_happening(request, trail, endpoint, notes, CLIENT_CLOSED_REQUEST, None))
+            _record_soon(trail, _happening(request, endpoint, notes, CLIENT_CLOSED_REQUEST, None), notes)
         raise
     if operation.is_audited or status in _REFUSED:
-        await _record(trail, _happening(request, trail, endpoint, notes, status, failure))
+        await _record(trail, _happening(request, endpoint, notes, status, failure), notes)
     if response is None:
         assert failure is not None, "a handler answers or raises"
         raise failure
     return response
 
 
-async def _record(trail: AuditTrail, happening: Happening) -> None:
+async def _record(trail: AuditTrail, happening: Happening, notes: Notes) -> None:
     if happening.outcome in ("allowed", "denied"):
         trail.add_decision(happening)
     else:
         await trail.add(happening)
+        notes.pay()
+
+
+def _record_soon(trail: AuditTrail, happening: Happening, notes: Notes) -> None:
+    """What was done before its client went away is a debt all the same."""
+
+    def pay(recorded: asyncio.Future[None]) -> None:
+        if not recorded.cancelled() and recorded.exception() is None:
+            notes.pay()
+
+    trail.add_unawaited(happening).add_done_callback(pay)
 
 
 def _happening(
-    request: web.Request,
-    trail: AuditTrail,
-    endpoint: Endpoint,
-    notes: Notes,
-    status: int,
-    failure: Exception | None,
+    request: web.Request, endpoint: Endpoint, notes: Notes, status: int, failure: Exception | None
 ) -> Happening:
+    kind, outcome = _judged(endpoint.operation, status)
+    return notes.happening.model_copy(
+        update={
+            "occurred_at": datetime.now(UTC),
+            "kind": kind,
+            "outcome": outcome,
+            "actor": _actor(request, notes),
+            "status": status,
+            "reason": notes.reason or _reason(failure),
+            "detail": dict(notes.detail) or None,
+            "change": notes.change,
+        }
+    )
+
+
+def _described(request: web.Request, trail: AuditTrail, endpoint: Endpoint, notes: Notes) -> Happening:
+    """As if it had succeeded."""
     operation = endpoint.operation
-    principal = request.get(PRINCIPAL)
-    kind, outcome = _judged(operation, status)
     return Happening(
         occurred_at=datetime.now(UTC),
-        kind=kind,
+        kind="sensitive_operation",
         event=operation.name,
-        outcome=outcome,
+        outcome="succeeded",
         role=trail.role,
-        actor=Actor.of(principal) if principal is not None else notes.actor,
+        actor=_actor(request, notes),
         client_address=bounded(client_address(request)),
         request_id=request[REQUEST_ID],
         method=operation.method,
         route=operation.path,
         resource=bounded(_resource(request, endpoint)),
-        status=status,
-        reason=notes.reason or _reason(failure),
         detail=dict(notes.detail) or None,
     )
+
+
+def _actor(request: web.Request, notes: Notes) -> Actor | None:
+    principal = request.get(PRINCIPAL)
+    return notes.actor if principal is None else Actor.of(principal)
 
 
 def _resource(request: web.Request, endpoint: Endpoint) -> str:

@@ -53,8 +53,12 @@ _LAST_TRANSACTION: Final = "SELECT COALESCE(MAX(transaction_id), 0) AS last_tran
 _FORGET: Final = "DELETE FROM catalog_files WHERE file_id = :file_id"
 _SET_EPOCH: Final = "UPDATE catalog_meta SET value = :epoch WHERE name = 'epoch'"
 _PENDING: Final = (
-    "SELECT transaction_id, operation, file_id, storage_key, mode FROM catalog_wal"
+    "SELECT transaction_id, operation, file_id, storage_key, mode, cause FROM catalog_wal"
     " WHERE status = 'pending' ORDER BY transaction_id"
+)
+_UNRECORDED: Final = (
+    "SELECT transaction_id, operation, file_id, storage_key, mode, cause, status FROM catalog_wal"
+    " WHERE status <> 'pending' AND cause IS NOT NULL ORDER BY transaction_id"
 )
 
 
@@ -149,10 +153,29 @@ class Catalog:
                 return rows
 
     async def begin(
-        self, operation: IntentOperation, file_id: UUID | None, key: str, *, mode: Mode | None = None
+        self,
+        operation: IntentOperation,
+        file_id: UUID | None,
+        key: str,
+        *,
+        mode: Mode | None = None,
+        cause: str | None = None,
     ) -> Intent:
         """Log what is about to be done to a file, or to the mode of the root."""
-        return await self._writer.begin(operation, file_id, key, mode)
+        return await self._writer.begin(operation, file_id, key, mode=mode, cause=cause)
+
+    def note_recorded(self, intent: Intent) -> None:
+        """The audit record of an intent is on stable storage: log that when something is logged next."""
+        self._writer.note_recorded(intent)
+
+    async def write_recorded(self) -> None:
+        """Log it now."""
+        await self._writer.write_recorded()
+
+    async def unrecorded(self) -> Sequence[tuple[Intent, IntentOutcome]]:
+        """Intents that are finished, how, and of which it is not logged that they were recorded."""
+        rows = await self._database.fetch_all(_UNRECORDED)
+        return [(_intent(row), cast("IntentOutcome", text(row, "status"))) for row in rows]
 
     async def record(self, change: Change, *, finishes: Intent | None = None) -> Committed:
         """Index a sidecar that is in place, journal it and finish its intent, in one transaction."""
@@ -241,4 +264,5 @@ def _intent(row: Row) -> Intent:
         None if row["file_id"] is None else UUID(text(row, "file_id")),
         text(row, "storage_key"),
         cast("Mode | None", row["mode"]),
+        cast("str | None", row["cause"]),
     )

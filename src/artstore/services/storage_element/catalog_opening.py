@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from artstore.core.attribute_fields import format_timestamp
+from artstore.core.audit.trail import AuditTrail
 from artstore.core.logging import get_logger
 from artstore.core.spec import ConfigurationError, Database, StorageBackend, UnavailableError
 from artstore.services.storage_element.catalog import Catalog
@@ -21,7 +22,12 @@ _log: Final = get_logger("element")
 
 @asynccontextmanager
 async def open_catalog(
-    database: Database, storage: StorageBackend, root: RootIdentity, metrics: ElementMetrics
+    database: Database,
+    storage: StorageBackend,
+    root: RootIdentity,
+    metrics: ElementMetrics,
+    *,
+    trail: AuditTrail | None,
 ) -> AsyncGenerator[Catalog, None]:
     """The catalog of the root, complete and ready to be written.
 
@@ -38,7 +44,8 @@ async def open_catalog(
     meta = await read_meta(database)
     _check_owner(meta, identity)
     if _is_of_root(meta, identity):
-        await _recover(database, storage, metrics, root, epoch=meta["epoch"])
+        catalog = await Catalog.load(database, epoch=meta["epoch"])
+        await _recover(catalog, Recovery(storage, catalog, metrics, root, trail=trail))
     if not _is_trustworthy(meta, identity, boot=boot):
         _log.info("catalog_not_trusted", reason="new" if not meta else "may lack what was stored last")
         epoch = await build_before_serving(storage, database, root, report=metrics.show_rebuild)
@@ -89,16 +96,8 @@ def _is_trustworthy(meta: Mapping[str, str], identity: Identity, *, boot: str) -
     return meta.get("stopped") == "cleanly" or (boot != "" and meta["boot"] == boot)
 
 
-async def _recover(
-    database: Database,
-    storage: StorageBackend,
-    metrics: ElementMetrics,
-    root: RootIdentity,
-    *,
-    epoch: str,
-) -> None:
-    catalog = await Catalog.load(database, epoch=epoch)
-    recovery = Recovery(storage, catalog, metrics, root)
+async def _recover(catalog: Catalog, recovery: Recovery) -> None:
+    await recovery.record_belatedly(await catalog.unrecorded())
     for intent in list(catalog.pending.values()):
         await recovery.settle(intent)
     await catalog.close()

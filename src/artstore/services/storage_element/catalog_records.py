@@ -7,6 +7,7 @@ from typing import Final, Literal, Self
 from uuid import UUID
 
 from artstore.core.attributes import FileAttributes, FileStatus
+from artstore.core.audit.belated import Fate
 from artstore.core.journal import FileOperation
 from artstore.core.modes import Mode
 from artstore.core.naming import SIDECAR_SUFFIX
@@ -16,7 +17,7 @@ IntentOperation = Literal[
     "file_create", "file_update", "file_finalize", "file_delete", "file_bury", "file_purge", "mode_change"
 ]
 """``file_bury``: a deletion that leaves the data for a while."""
-IntentOutcome = Literal["committed", "rolled_back", "failed"]
+IntentOutcome = Fate
 """``failed``: what the operation left cannot be read, so nobody can say how far it came; nothing of it
 is touched."""
 
@@ -28,6 +29,7 @@ class Intent:
     """A row of the write-ahead log: something is being done to the file whose data is at ``key``.
 
     Where ``file_id`` is absent, to the root, which ``key`` describes: the element goes to ``mode``.
+    ``cause`` is the audit record that is due for it (:func:`artstore.core.audit.notes.present_cause`).
     """
 
     transaction_id: int
@@ -35,6 +37,7 @@ class Intent:
     file_id: UUID | None
     key: str
     mode: Mode | None = None
+    cause: str | None = None
 
     @property
     def sidecar_key(self) -> str:

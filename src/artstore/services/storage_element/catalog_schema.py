@@ -8,7 +8,7 @@ from typing import Final
 from artstore.core.spec import Database, Dialect, Transaction
 from artstore.core.stores.rows import text
 
-FORMAT: Final = "3"
+FORMAT: Final = "4"
 """Another format means: build it again from the sidecars."""
 
 _INTEGER: Final[Mapping[Dialect, str]] = {"sqlite": "INTEGER", "postgresql": "BIGINT"}
@@ -45,6 +45,7 @@ _WAL: Final = """CREATE TABLE catalog_wal (
     file_id TEXT,
     storage_key TEXT NOT NULL,
     mode TEXT,
+    cause TEXT,
     started_at TEXT NOT NULL,
     completed_at TEXT)"""
 

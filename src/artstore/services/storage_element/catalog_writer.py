@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from artstore.core.attribute_fields import format_timestamp
 from artstore.core.modes import Mode
-from artstore.core.spec import Database, Parameters, Statement, Transaction
+from artstore.core.spec import ArtStoreError, Database, Parameters, Statement, Transaction
 from artstore.services.storage_element.catalog_records import (
     Change,
     Committed,
@@ -26,14 +26,18 @@ KEPT_INTENTS: Final = 1000
 
 _LOG: Final = (
     "INSERT INTO catalog_wal"
-    " (transaction_id, operation, status, file_id, storage_key, mode, started_at, completed_at)"
-    " VALUES (:transaction_id, :operation, :status, :file_id, :storage_key, :mode, :started_at,"
+    " (transaction_id, operation, status, file_id, storage_key, mode, cause, started_at, completed_at)"
+    " VALUES (:transaction_id, :operation, :status, :file_id, :storage_key, :mode, :cause, :started_at,"
     " :completed_at)"
     " ON CONFLICT (transaction_id) DO UPDATE SET"
     " status = excluded.status, completed_at = excluded.completed_at"
 )
 _FORGET: Final = (
     "DELETE FROM catalog_wal WHERE transaction_id <= :last AND status IN ('committed', 'rolled_back')"
+    " AND cause IS NULL"
+)
+_NOTE_RECORDED: Final = (
+    "UPDATE catalog_wal SET cause = NULL WHERE transaction_id = :transaction_id AND status <> 'pending'"
 )
 PUT_FILE: Final = (
     "INSERT INTO {table} (file_id, storage_key, attributes, attributes_digest, status, sequence)"
@@ -63,6 +67,7 @@ class _Batch:
     changes: list[Change] = field(default_factory=list[Change])
     modes: list[Mode] = field(default_factory=list[Mode])
     finished: list[tuple[Intent, IntentOutcome]] = field(default_factory=list[tuple[Intent, IntentOutcome]])
+    recorded: list[Intent] = field(default_factory=list[Intent])
     committed: list[Committed] = field(default_factory=list[Committed])
 
 
@@ -81,13 +86,20 @@ class CatalogWriter:
         self._turn = asyncio.Lock()
         self._waiting: _Batch | None = None
         self._flushing: asyncio.Task[None] | None = None
+        self._recorded: list[Intent] = []
 
     async def begin(
-        self, operation: IntentOperation, file_id: UUID | None, key: str, mode: Mode | None
+        self,
+        operation: IntentOperation,
+        file_id: UUID | None,
+        key: str,
+        *,
+        mode: Mode | None,
+        cause: str | None,
     ) -> Intent:
         """Log what is about to be done."""
         self._last_transaction += 1
-        intent = Intent(self._last_transaction, operation, file_id, key, mode)
+        intent = Intent(self._last_transaction, operation, file_id, key, mode, cause)
         batch = self._next_batch()
         batch.begun.append(intent)
         await asyncio.shield(batch.done)
@@ -116,8 +128,22 @@ class CatalogWriter:
         batch.finished.append((intent, outcome))
         await asyncio.shield(batch.done)
 
+    def note_recorded(self, intent: Intent) -> None:
+        """Log, with what is written next, that the audit record of an intent is there.
+
+        One that is pending keeps its cause: what becomes of it then is to be recorded, too.
+        """
+        self._recorded.append(intent)
+
+    async def write_recorded(self) -> None:
+        """Log it now, if that is possible: nothing else may be written for a while."""
+        if self._recorded:
+            with suppress(ArtStoreError):
+                await asyncio.shield(self._next_batch().done)
+
     async def close(self) -> None:
         """Wait until everything is written."""
+        await self.write_recorded()
         while self._flushing is not None:
             await self._flushing
 
@@ -137,10 +163,12 @@ class CatalogWriter:
     async def _flush(self) -> None:
         while (batch := self._waiting) is not None:
             self._waiting = None
+            batch.recorded, self._recorded = self._recorded, []
             try:
                 async with self._turn:
                     await self._write(batch)
             except Exception as error:
+                self._recorded[:0] = batch.recorded
                 batch.done.set_exception(error)
                 batch.done.exception()  # whoever waited may have been cancelled: nobody need see it
             else:
@@ -159,6 +187,7 @@ class CatalogWriter:
             (_PUT_FILE, [file_row(each) for each in committed if each.change.operation != "purge"]),
             (_REMOVE_FILE, [_id_row(each) for each in committed if each.change.operation == "purge"]),
             (_APPEND, entries),
+            (_NOTE_RECORDED, [{"transaction_id": each.transaction_id} for each in batch.recorded]),
         ]
         async with self._database.transaction() as transaction:
             await transaction.execute_all([each for each in statements if each[1]])
@@ -194,6 +223,7 @@ def _log_row(intent: Intent, *, status: str, started_at: str, completed_at: str 
         "file_id": None if intent.file_id is None else str(intent.file_id),
         "storage_key": intent.key,
         "mode": intent.mode,
+        "cause": intent.cause,
         "started_at": started_at,
         "completed_at": completed_at,
     }

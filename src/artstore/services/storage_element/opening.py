@@ -12,7 +12,7 @@ from aiohttp import web
 from artstore.core.capacity import DEFAULT_THRESHOLDS
 from artstore.core.config import Settings
 from artstore.core.http.verification import RecentlyVerified
-from artstore.core.keys import CATALOG, HEALTH, METRICS, SETTINGS, STORAGE
+from artstore.core.keys import AUDIT, CATALOG, HEALTH, METRICS, SETTINGS, STORAGE
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, ConfigurationError, StorageBackend
 from artstore.services.storage_element.activity import Activity
@@ -63,7 +63,7 @@ async def _open_root(app: web.Application, lease: RootLease) -> AsyncGenerator[E
     settings, storage = app[SETTINGS], app[STORAGE]
     root = RootIdentity(storage, await open_identity(storage, settings.element))
     metrics = ElementMetrics(app[METRICS].registry)
-    async with open_catalog(app[CATALOG], storage, root, metrics) as catalog:
+    async with open_catalog(app[CATALOG], storage, root, metrics, trail=app.get(AUDIT)) as catalog:
         await root.count_start()
         clock = app.get(CLOCK, SystemClock())
         thresholds = settings.element.capacity or DEFAULT_THRESHOLDS[root.now.mode]
@@ -75,7 +75,7 @@ async def _open_root(app: web.Application, lease: RootLease) -> AsyncGenerator[E
             catalog=catalog,
             room=Room(storage, thresholds),
             locks=FileLocks(),
-            recovery=Recovery(storage, catalog, metrics, root),
+            recovery=Recovery(storage, catalog, metrics, root, trail=app.get(AUDIT)),
             lease=lease,
             metrics=metrics,
             activity=Activity(),
@@ -152,6 +152,7 @@ async def _look_after(element: Element) -> None:
         _log.warning("storage_not_seen", reason=error.detail)
     for intent in list(element.catalog.pending.values()):
         await _settle_leftover(element, intent)
+    await element.catalog.write_recorded()
 
 
 async def _settle_leftover(element: Element, intent: Intent) -> None:

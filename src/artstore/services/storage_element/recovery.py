@@ -1,12 +1,17 @@
 """What becomes of an operation that was interrupted: the sidecar tells how far it came."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from artstore.core.attributes import FileAttributes
+from artstore.core.audit.belated import belated, outcome_of
+from artstore.core.audit.notes import note, present_cause, when_recorded
+from artstore.core.audit.record import Happening, bounded
+from artstore.core.audit.trail import AuditTrail
 from artstore.core.journal import FileOperation
 from artstore.core.logging import get_logger
 from artstore.core.modes import Mode
@@ -31,8 +36,15 @@ class Recovery:
     """Finishes or undoes what was interrupted. Doing so twice, or being interrupted itself, is harmless."""
 
     def __init__(
-        self, storage: StorageBackend, catalog: Catalog, metrics: ElementMetrics, root: RootIdentity
+        self,
+        storage: StorageBackend,
+        catalog: Catalog,
+        metrics: ElementMetrics,
+        root: RootIdentity,
+        *,
+        trail: AuditTrail | None,
     ) -> None:
+        self._trail = trail
         self._storage = storage
         self._catalog = catalog
         self._root = root
@@ -50,11 +62,13 @@ class Recovery:
 
         The error may have come after the commit point, so what happened is read, not assumed.
         """
-        intent = await self._catalog.begin(operation, file_id, key, mode=mode)
+        intent = await self._catalog.begin(operation, file_id, key, mode=mode, cause=present_cause())
+        when_recorded(partial(self._catalog.note_recorded, intent))
         try:
             yield intent
         except BaseException:
-            await self.try_to_settle(intent)
+            with _leaving_for_later(intent):
+                note(settled=await self._finish(intent))
             raise
 
     async def remove_data(self, intent: Intent) -> None:
@@ -67,15 +81,38 @@ class Recovery:
 
     async def try_to_settle(self, intent: Intent) -> None:
         """Settle it now if the storage and the catalog can be used, else leave it for later."""
-        try:
+        with _leaving_for_later(intent):
             await self.settle(intent)
-        except ArtStoreError as error:
-            _log.warning(
-                "operation_left_pending", operation=intent.operation, key=intent.key, reason=error.detail
-            )
 
     async def settle(self, intent: Intent) -> None:
-        """Finish what reached its commit point, undo what did not."""
+        """Finish what reached its commit point, undo what did not, and record what became of it: the request
+        that it was for has ended, or the whole process.
+        """
+        await self._record(intent, await self._finish(intent))
+
+    async def record_belatedly(self, finished: Sequence[tuple[Intent, IntentOutcome]]) -> None:
+        """Record what a process had done that was killed, unless it had recorded that as well."""
+        if self._trail is None or not finished:
+            return
+        recorded = await self._trail.spool.changes()
+        for intent, outcome in finished:
+            if _as_recorded(intent, outcome) in recorded:
+                self._catalog.note_recorded(intent)
+            else:
+                await self._record(intent, outcome)
+
+    async def _record(self, intent: Intent, outcome: IntentOutcome) -> None:
+        if self._trail is None:
+            return
+        what = {"settled": outcome, "operation": intent.operation, "key": bounded(intent.key)}
+        if intent.cause is not None:
+            happening = belated(intent.cause, outcome, **what)
+        else:
+            happening = self._trail.event("operation_settled", outcome=outcome_of(outcome), **what)
+        await self._trail.add(happening)
+        self._catalog.note_recorded(intent)
+
+    async def _finish(self, intent: Intent) -> IntentOutcome:
         try:
             outcome = await self._settle(intent)
         except (CorruptedError, UnsupportedError) as error:
@@ -85,6 +122,7 @@ class Recovery:
         await self._catalog.finish(intent, outcome)
         self._settled[outcome].inc()
         _log.info("operation_settled", operation=intent.operation, key=intent.key, outcome=outcome)
+        return outcome
 
     async def _settle(self, intent: Intent) -> IntentOutcome:
         if intent.file_id is None:
@@ -129,6 +167,21 @@ class Recovery:
             raise CorruptedError(f"the sidecar of file {file_id} is missing")
         await self._storage.delete(intent.key)
         return "rolled_back"
+
+
+@contextmanager
+def _leaving_for_later(intent: Intent) -> Generator[None, None, None]:
+    try:
+        yield
+    except ArtStoreError as error:
+        _log.warning(
+            "operation_left_pending", operation=intent.operation, key=intent.key, reason=error.detail
+        )
+
+
+def _as_recorded(intent: Intent, outcome: IntentOutcome) -> tuple[str | None, str]:
+    assert intent.cause is not None, "without one, no record is due"
+    return Happening.model_validate_json(intent.cause).change, outcome_of(outcome)
 
 
 def _read(raw: bytes, intent: Intent) -> FileAttributes:
