@@ -113,6 +113,14 @@ class AuditSettings(Section):
             description="Bytes that may wait there, per process; when it is full, changes are refused.",
         ),
     ] = GIB
+    overdue_after: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Seconds after which a change in admin's database whose record has not arrived, because "
+            "its process was killed or its spool is lost, is recorded from what was written with it.",
+        ),
+    ] = 60
     checkpoint_interval: Annotated[
         float, Field(ge=1, description="Seconds after which a checkpoint of new records is signed.")
     ] = 3600

@@ -24,6 +24,7 @@ TABLES: Final = {
     "account_usage",
     "alembic_version",
     "audit_checkpoints",
+    "audit_due",
     "audit_head",
     "audit_log",
     "elements",

@@ -125,10 +125,12 @@ class AdminClient:
         bearer = token or await self.administrator_token()
         return await self.send(method, path, headers={"Authorization": f"Bearer {bearer}"}, json=json)
 
-    async def send_to(self, url: str, method: str, path: str, *, token: str | None = None) -> Answer:
-        """A request to another role."""
+    async def send_to(
+        self, url: str, method: str, path: str, *, token: str | None = None, json: object = None
+    ) -> Answer:
+        """A request to another role, or another admin."""
         headers = {"Authorization": f"Bearer {token or await self.administrator_token()}"}
-        async with self._session.request(method, url + path, headers=headers) as response:
+        async with self._session.request(method, url + path, headers=headers, json=json) as response:
             return Answer(response.status, response.headers, await response.read())
 
     async def get(self, path: str, **query: object) -> Any:

@@ -258,11 +258,15 @@ class ElementClient:
 
 @asynccontextmanager
 async def running_element(
-    settings: Settings, *, wrap: WrapStorage = lambda storage: storage, clock: Clock | None = None
+    settings: Settings,
+    *,
+    wrap: WrapStorage = lambda storage: storage,
+    clock: Clock | None = None,
+    has_trail: bool = False,
 ) -> AsyncGenerator[ElementClient, None]:
     """A started element and its client."""
     # In a thread: finding plugins reads the disk.
-    app = await asyncio.to_thread(element_app, settings, wrap=wrap)
+    app = await asyncio.to_thread(element_app, settings, wrap=wrap, has_trail=has_trail)
     if clock is not None:
         app[CLOCK] = clock
     async with ClientSession() as session, listening(app) as url:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from errno import EIO, ENOSPC, EROFS
@@ -11,16 +11,28 @@ from pathlib import Path
 from threading import RLock, local
 from typing import Any, Final, Literal, Self
 
-from artstore.core.audit.spool_files import SpoolFiles
+from artstore.core.audit.spool_files import Place, SpoolFiles
 from artstore.plugins.metadata_sqlite.group import Group
 from artstore.plugins.storage_local.files import Files
 
 CHANGES: Final = [name for name, found in vars(Files).items() if callable(found) and not name.startswith("_")]
 
 
+def die_recording(step: int) -> None:
+    """Kill this process instead of its ``step``-th append to the audit trail."""
+    append, steps = SpoolFiles.append, count(1)
+
+    def append_or_die(files: SpoolFiles, lines: Sequence[bytes]) -> Place:
+        if next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return append(files, lines)
+
+    SpoolFiles.append = append_or_die  # type: ignore[method-assign]
+
+
 def die_at(step: int, *, graveyard: Path | None = None) -> None:
     """Kill this process instead of its ``step``-th change of the storage, commit of the catalog, or append to
-    the audit trail.
+    its audit trail.
 
     With ``graveyard``, an empty directory beside the storage, all that was not synced is undone before.
     """
@@ -55,10 +67,13 @@ def die_at(step: int, *, graveyard: Path | None = None) -> None:
     for name in CHANGES:
         setattr(Files, name, mortal(serialised(name) if graveyard is not None else getattr(Files, name)))
     Group.commit = mortal(Group.commit)  # type: ignore[method-assign]
-    SpoolFiles.append = mortal(SpoolFiles.append)  # type: ignore[method-assign]
+    if graveyard is None:  # what becomes of the trail in a power cut is not looked at
+        SpoolFiles.append = mortal(SpoolFiles.append)  # type: ignore[method-assign]
 
 
-Kind = Literal["killed", "power cut", "failed sync", "full disk", "short write", "read-only disk"]
+Kind = Literal[
+    "killed", "killed recording", "power cut", "failed sync", "full disk", "short write", "read-only disk"
+]
 
 SYNCS: Final = ("sync", "sync_data", "sync_directory", "sync_file_system")
 TAKE_SPACE: Final = ("create", "write", "write_at", "make_directory")
@@ -98,6 +113,9 @@ class Fault:
         self._is_healed = False
         self._is_short = local()
         kind = misfortune.kind
+        if kind == "killed recording":
+            die_recording(misfortune.step)
+            return
         if kind in ("killed", "power cut"):
             die_at(misfortune.step, graveyard=Path(misfortune.graveyard) if kind == "power cut" else None)
             return

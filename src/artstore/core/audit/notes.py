@@ -11,6 +11,16 @@ from typing import Final
 from artstore.core.audit.record import Actor, Happening, bounded
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """For what something is changed: the id of the change, and, as JSON, the record that it will have should
+    the request succeed (:func:`artstore.core.audit.belated.belated`).
+    """
+
+    change: str
+    record: str
+
+
 @dataclass
 class Notes:
     """Gathered while one request is handled. ``describe`` tells what the record of its success would say."""
@@ -19,8 +29,8 @@ class Notes:
     actor: Actor | None = None
     reason: str | None = None
     detail: dict[str, str | int] = field(default_factory=dict[str, str | int])
-    change: str | None = None
     is_over: bool = False
+    cause: Cause | None = None
     _owed: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
     @cached_property
@@ -28,11 +38,13 @@ class Notes:
         """What is asked for, described once."""
         return self.describe(self)
 
-    @cached_property
-    def cause(self) -> str:
-        """That as JSON, with an id for what is changed."""
-        self.change = secrets.token_hex(8)
-        return self.happening.model_copy(update={"change": self.change}).model_dump_json(exclude_none=True)
+    def to_cause(self) -> Cause:
+        """For which something is about to be changed."""
+        if self.cause is None:
+            change = secrets.token_hex(8)
+            record = self.happening.model_copy(update={"change": change})
+            self.cause = Cause(change, record.model_dump_json(exclude_none=True))
+        return self.cause
 
     def owe(self, recorded: Callable[[], None]) -> None:
         """Something was written that is to know when the record is on stable storage."""
@@ -74,14 +86,12 @@ def note(*, actor: Actor | None = None, reason: str | None = None, **detail: str
     notes.detail.update((name, bounded(v) if isinstance(v, str) else v) for name, v in detail.items())
 
 
-def present_cause() -> str | None:
-    """For what something is about to be changed: the record that it will have, should it succeed, as JSON.
-
-    It is written together with the change, so that whoever finds a change without its record can make
-    that up (:func:`artstore.core.audit.belated.belated`). ``None`` outside of a request that is audited.
+def present_cause() -> Cause | None:
+    """What is to be written together with a change, so that whoever finds it without its record can make that
+    up. ``None`` outside of a request that is audited.
     """
     notes = _notes.get()
-    return None if notes is None or notes.is_over else notes.cause
+    return None if notes is None or notes.is_over else notes.to_cause()
 
 
 def when_recorded(recorded: Callable[[], None]) -> None:

@@ -64,7 +64,7 @@ async def _audited(
 
 
 async def _record(trail: AuditTrail, happening: Happening, notes: Notes) -> None:
-    if happening.outcome in ("allowed", "denied"):
+    if happening.change is None and happening.outcome in ("allowed", "denied"):
         trail.add_decision(happening)
     else:
         await trail.add(happening)
@@ -94,7 +94,7 @@ def _happening(
             "status": status,
             "reason": notes.reason or _reason(failure),
             "detail": dict(notes.detail) or None,
-            "change": notes.change,
+            "change": None if notes.cause is None else notes.cause.change,
         }
     )
 
@@ -102,11 +102,12 @@ def _happening(
 def _described(request: web.Request, trail: AuditTrail, endpoint: Endpoint, notes: Notes) -> Happening:
     """As if it had succeeded."""
     operation = endpoint.operation
+    kind, outcome = _judged(operation, HTTPStatus.OK)
     return Happening(
         occurred_at=datetime.now(UTC),
-        kind="sensitive_operation",
+        kind=kind,
         event=operation.name,
-        outcome="succeeded",
+        outcome=outcome,
         role=trail.role,
         actor=_actor(request, notes),
         client_address=bounded(client_address(request)),

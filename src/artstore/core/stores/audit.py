@@ -10,6 +10,7 @@ from typing import Final
 from artstore.core.audit.record import AuditRecord, Kind, Outcome
 from artstore.core.audit.sealing import GENESIS, Head, SealedRecord, Sealer
 from artstore.core.spec import Database, Parameter, Reader, Row, Transaction
+from artstore.core.stores.audit_due import settle
 from artstore.core.stores.rows import Record, StoredTime, insert_sql, integer, text, to_microseconds
 
 PAGE: Final = 500
@@ -114,8 +115,9 @@ class AuditStore:
         """Add those of ``records`` that are not there yet, in one transaction.
 
         Records of one source come in the order of their sequence: what is not beyond the last one of its
-        source has been added before. ``known`` is an end that the log has had. When it does not go on from
-        there, or its end is not sealed, the record of ``alarm`` is added before all others.
+        source has been added before. What was due of them is due no more. ``known`` is an end that the log
+        has had. When it does not go on from there, or its end is not sealed, the record of ``alarm`` is added
+        before all others.
         """
         async with self._database.transaction() as transaction:
             head, last = await _locked_head(transaction), await _last(transaction)
@@ -124,6 +126,7 @@ class AuditStore:
             if not is_sound:
                 new.insert(0, alarm(last.position))
             rows = self._seal(last, new)
+            await settle(transaction, records)
             if rows:
                 head = self._sealer.head(rows[-1].position, bytes.fromhex(rows[-1].mac))
                 await transaction.executemany(_INSERT, [row.to_row() for row in rows])

@@ -18,6 +18,7 @@ from artstore.core.secrets import SecretsChain
 from artstore.core.spec import Database
 from artstore.core.stores.audit import AuditStore
 from artstore.core.stores.audit_checkpoints import CheckpointsStore
+from artstore.core.stores.audit_due import DueStore
 from artstore.core.stores.elements import ElementsStore
 from artstore.services.admin.audit_keeper import AuditKeeper, Schedule
 from artstore.services.admin.audit_log import AuditLog
@@ -68,6 +69,7 @@ async def make_audit(
         keeper=AuditKeeper(
             log,
             store,
+            DueStore(database),
             checkpoints,
             shelf,
             sealer=sealer,
@@ -76,6 +78,7 @@ async def make_audit(
                 records=settings.checkpoint_records,
                 interval=timedelta(seconds=settings.checkpoint_interval),
                 retention=retention,
+                overdue=timedelta(seconds=settings.overdue_after),
             ),
             metrics=CheckpointMetrics(metrics.registry),
         ),

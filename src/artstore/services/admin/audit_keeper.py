@@ -1,4 +1,4 @@
-"""Looks after the audit log, one process at a time: signs checkpoints, publishes them, prunes."""
+"""Looks after the audit log, one process at a time: makes up what is overdue, signs, publishes, prunes."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from artstore.core.audit.belated import belated
 from artstore.core.audit.checkpoints import Checkpoint, CheckpointSigner
 from artstore.core.audit.record import PRUNED
 from artstore.core.audit.sealing import Sealer
@@ -13,9 +14,10 @@ from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, CorruptedError, UnavailableError
 from artstore.core.stores.audit import AuditStore
 from artstore.core.stores.audit_checkpoints import CheckpointsStore, CheckpointSummary
+from artstore.core.stores.audit_due import DueStore
 from artstore.core.stores.leases import Lease
 from artstore.services.admin.audit_growth import Growth
-from artstore.services.admin.audit_log import AuditLog, system_record
+from artstore.services.admin.audit_log import AuditLog, past_the_spool, system_record
 from artstore.services.admin.audit_metrics import CheckpointMetrics
 from artstore.services.admin.checkpoint_shelf import CheckpointShelf
 
@@ -27,11 +29,14 @@ _log: Final = get_logger("audit")
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """After how many records, or how long, a checkpoint is signed; for how long records are kept."""
+    """After how many records, or how long, a checkpoint is signed; for how long records are kept; when one
+    that has not come is made up.
+    """
 
     records: int
     interval: timedelta
     retention: timedelta
+    overdue: timedelta
 
 
 class AuditKeeper:
@@ -41,6 +46,7 @@ class AuditKeeper:
         self,
         log: AuditLog,
         store: AuditStore,
+        due: DueStore,
         checkpoints: CheckpointsStore,
         shelf: CheckpointShelf,
         *,
@@ -52,6 +58,7 @@ class AuditKeeper:
     ) -> None:
         self._log = log
         self._store = store
+        self._due = due
         self._checkpoints = checkpoints
         self._shelf = shelf
         self._sealer = sealer
@@ -70,6 +77,7 @@ class AuditKeeper:
         """
         try:
             while True:
+                await self._record_what_is_overdue()
                 await self._sign_what_is_due(lease)
                 await self._try_to_publish()
                 await self._prune_what_is_old(lease)
@@ -86,6 +94,12 @@ class AuditKeeper:
         if self._failures:
             raise UnavailableError("; ".join(self._failures.values()))
         return "checkpoints are signed and published"
+
+    async def _record_what_is_overdue(self) -> None:
+        """Whoever made these changes was killed, or has lost its spool."""
+        while causes := await self._due.overdue(before=self._now() - self._schedule.overdue):
+            await self._log.append([past_the_spool(belated(cause, "committed")) for cause in causes])
+            _log.warning("audit_records_made_up", count=len(causes))
 
     async def _sign_what_is_due(self, lease: Lease) -> None:
         while await self._is_due(newest := await self._checkpoints.newest()):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from artstore.core.attribute_fields import MAX_INTEGER, Moment
 from artstore.core.audit.entries import AuditEntry, AuditPage, Delivery
 from artstore.core.audit.export import export_line
-from artstore.core.audit.record import BROKEN_OFF, AuditRecord, Kind, Outcome
+from artstore.core.audit.record import BROKEN_OFF, AuditRecord, Happening, Kind, Outcome
 from artstore.core.audit.sealing import Head
 from artstore.core.audit.shipping import read_records
 from artstore.core.audit.spool import Spool
@@ -122,16 +122,22 @@ class AuditLog:
 
 def system_record(event: str, **detail: str | int) -> AuditRecord:
     """A record that goes into the log past the spool, since it is about the log itself."""
-    return AuditRecord(
-        occurred_at=datetime.now(UTC),
-        kind="system_event",
-        event=event,
-        outcome="failed" if event == BROKEN_OFF else "succeeded",
-        role="admin",
-        detail=detail,
-        source=f"admin-{secrets.token_hex(8)}",
-        sequence=1,
+    return past_the_spool(
+        Happening(
+            occurred_at=datetime.now(UTC),
+            kind="system_event",
+            event=event,
+            outcome="failed" if event == BROKEN_OFF else "succeeded",
+            role="admin",
+            detail=detail,
+        )
     )
+
+
+def past_the_spool(happening: Happening) -> AuditRecord:
+    """A record as of a process that has noted nothing else."""
+    said = happening.model_dump()
+    return AuditRecord(**said, source=f"admin-{secrets.token_hex(8)}", sequence=1)
 
 
 def _broken_off(position: int) -> AuditRecord:

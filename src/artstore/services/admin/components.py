@@ -16,6 +16,7 @@ from artstore.core.spec import Cache, Database
 from artstore.core.stores.account_usage import UsageStore
 from artstore.core.stores.accounts import AccountsStore
 from artstore.core.stores.assertions import AssertionsStore
+from artstore.core.stores.audit_due import RecordedDatabase
 from artstore.core.stores.elements import ElementsStore
 from artstore.core.stores.files import FilesStore
 from artstore.core.stores.finalizations import FinalizationsStore
@@ -99,10 +100,12 @@ async def make_components(
     Raises:
         ConfigurationError: a secret is missing, too short, or not the one it was.
     """
-    accounts, elements, files = AccountsStore(database), ElementsStore(database), FilesStore(database)
+    # What elements tell has its record at each of them, and what is counted needs none.
+    recorded = RecordedDatabase(database)
+    accounts, elements, files = AccountsStore(recorded), ElementsStore(recorded), FilesStore(database)
     client_secrets = ClientSecrets(await required_secret(secrets, PEPPER))
     measured = AdminMetrics(metrics.registry)
-    keys_store, master_key = KeysStore(database), MasterKey(await required_secret(secrets, MASTER_KEY))
+    keys_store, master_key = KeysStore(recorded), MasterKey(await required_secret(secrets, MASTER_KEY))
     key_settings = settings.admin.signing_keys
     signing_keys = SigningKeys(keys_store, master_key, refresh_interval=key_settings.refresh_interval)
     key_rotation = KeyRotation(
@@ -131,9 +134,9 @@ async def make_components(
     assert operator is not None, "bootstrap has made sure of it"
     assertions = ClientAssertions(AssertionsStore(database), audiences=server_names(settings))
     clients = ClientAuthenticator(accounts, client_secrets, assertions, usage, stand_in=operator.client_id)
-    revocations = Revocations(RevocationsStore(database), revoked)
+    revocations = Revocations(RevocationsStore(recorded), revoked)
     await revocations.look()
-    sessions = SessionsStore(database)
+    sessions = SessionsStore(recorded)
     people = await make_people_components(
         settings,
         database=database,
@@ -143,7 +146,7 @@ async def make_components(
         issuer=issuer,
         revocations=revocations,
     )
-    finalizing = FinalizationsStore(database)
+    finalizing = FinalizationsStore(recorded)
     steps = FinalizationSteps(
         files,
         elements,

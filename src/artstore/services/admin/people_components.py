@@ -6,6 +6,7 @@ from datetime import timedelta
 from artstore.core.config import Settings
 from artstore.core.secrets import SecretsChain
 from artstore.core.spec import Database
+from artstore.core.stores.audit_due import RecordedDatabase
 from artstore.core.stores.login_failures import Lockout, LoginFailuresStore
 from artstore.core.stores.people import PeopleStore
 from artstore.core.stores.sessions import SessionsStore
@@ -45,7 +46,8 @@ async def make_people_components(
     Raises:
         ConfigurationError: the first password cannot be kept, or breaks a rule.
     """
-    store, hashes, policy = PeopleStore(database), PasswordHashes(), PasswordPolicy(settings.admin.passwords)
+    store = PeopleStore(RecordedDatabase(database))
+    hashes, policy = PasswordHashes(), PasswordPolicy(settings.admin.passwords)
     limits = settings.admin.logins
     lockout = Lockout(limits.max_failures, timedelta(seconds=limits.lockout_duration))
     failures = LoginFailuresStore(database, lockout)

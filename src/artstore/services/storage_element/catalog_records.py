@@ -29,7 +29,7 @@ class Intent:
     """A row of the write-ahead log: something is being done to the file whose data is at ``key``.
 
     Where ``file_id`` is absent, to the root, which ``key`` describes: the element goes to ``mode``.
-    ``cause`` is the audit record that is due for it (:func:`artstore.core.audit.notes.present_cause`).
+    ``cause`` is the audit record that is due for it (:class:`artstore.core.audit.notes.Cause`).
     """
 
     transaction_id: int

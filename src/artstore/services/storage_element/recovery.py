@@ -62,7 +62,9 @@ class Recovery:
 
         The error may have come after the commit point, so what happened is read, not assumed.
         """
-        intent = await self._catalog.begin(operation, file_id, key, mode=mode, cause=present_cause())
+        cause = present_cause()
+        record = None if cause is None else cause.record
+        intent = await self._catalog.begin(operation, file_id, key, mode=mode, cause=record)
         when_recorded(partial(self._catalog.note_recorded, intent))
         try:
             yield intent

@@ -1,0 +1,103 @@
+"""Who changed what is recorded wherever an element is killed: the intent of a change knows who asked for it."""
+
+import json
+import shutil
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from aiohttp import ClientError
+
+from artstore.core.testing import IssuerServer
+from tests.services.storage_element.accounts import recorded
+from tests.services.storage_element.harness import (
+    MINT,
+    SPOOL,
+    ElementClient,
+    element_settings,
+    in_catalog,
+    running_element,
+)
+from tests.services.storage_element.mortality import Misfortune
+from tests.services.storage_element.nursery import Nursery, opened_nursery
+
+SECOND_RECORD: Final = Misfortune("killed recording", 2)
+"""The first tells of the start."""
+
+
+@pytest.fixture
+async def nursery() -> AsyncGenerator[Nursery, None]:
+    async with opened_nursery() as nursery:
+        yield nursery
+
+
+def changes(data: Path) -> list[dict[str, Any]]:
+    """Records of changes, the oldest first."""
+    return [record for record in recorded(data) if "change" in record]
+
+
+def recording(data: Path, issuer: IssuerServer) -> AbstractAsyncContextManager[ElementClient]:
+    """An element without a commit log, so that the catalog and the tree are all there is."""
+    storage = {"type": "local", "root": "storage", "commit_log_size": 0}
+    settings = element_settings(data, jwks_url=issuer.jwks_url, storage=storage)
+    return running_element(settings, has_trail=True)
+
+
+async def test_what_a_killed_element_had_not_recorded_yet_is_recorded_at_its_next_start(
+    nursery: Nursery, issuer: IssuerServer, tmp_path: Path
+) -> None:
+    async with nursery.element(tmp_path, issuer.jwks_url, SECOND_RECORD) as child:
+        with pytest.raises(ClientError):
+            await child.client.put(b"content", headers={"X-Request-ID": "the-upload"})
+        assert await child.stop() != 0
+    assert changes(tmp_path) == []
+
+    for _ in range(2):  # once
+        async with nursery.element(tmp_path, issuer.jwks_url) as child:
+            (file_id,) = await child.client.file_ids()
+            (record,) = changes(tmp_path)
+            await child.kill()
+    assert (record["event"], record["outcome"]) == ("put_content", "succeeded")
+    assert record["actor"]["client_id"] == MINT.claims()["client_id"]
+    assert (record["request_id"], record["client_address"]) == ("the-upload", "127.0.0.1")
+    assert record["resource"] == f"/api/v1/files/{file_id}/content"
+    assert record["reason"] == "recorded by recovery: the change is complete"
+    assert "status" not in record  # nobody was answered
+
+
+async def test_what_was_recorded_is_not_recorded_again_though_the_catalog_knows_nothing_of_that(
+    issuer: IssuerServer, tmp_path: Path
+) -> None:
+    async with recording(tmp_path, issuer) as element:
+        await element.stored()
+    (record,) = changes(tmp_path)
+    as_if_killed(tmp_path, record, status="committed")
+
+    async with recording(tmp_path, issuer):
+        assert changes(tmp_path) == [record]
+
+
+async def test_what_is_undone_is_recorded_as_that(issuer: IssuerServer, tmp_path: Path) -> None:
+    async with recording(tmp_path, issuer) as element:
+        await element.stored()
+    (record,) = changes(tmp_path)
+    shutil.rmtree(tmp_path / SPOOL)
+    as_if_killed(tmp_path, record, status="pending")
+    in_catalog(tmp_path, "DELETE FROM catalog_files")
+    for sidecar in (tmp_path / "storage").glob("[0-9]*/**/*.attr.json"):
+        sidecar.unlink()
+
+    async with recording(tmp_path, issuer) as element:
+        assert await element.file_ids() == []
+
+    (undone,) = changes(tmp_path)
+    assert (undone["outcome"], undone["detail"]["settled"]) == ("failed", "rolled_back")
+    assert undone["actor"] == record["actor"]
+
+
+def as_if_killed(data: Path, record: dict[str, Any], *, status: str) -> None:
+    """The intent of the change is as it was before its record came."""
+    happening = {name: value for name, value in record.items() if name not in ("source", "sequence")}
+    in_catalog(data, f"UPDATE catalog_wal SET status = '{status}', cause = '{json.dumps(happening)}'")
