@@ -117,8 +117,8 @@ class AuditSettings(Section):
         float,
         Field(
             gt=0,
-            description="Seconds after which a change in admin's database whose record has not arrived, because "
-            "its process was killed or its spool is lost, is recorded from what was written with it.",
+            description="Seconds after which a change in admin's database whose record has not arrived, "
+            "since its process was killed or its spool is lost, is recorded from what was written with it.",
         ),
     ] = 60
     checkpoint_interval: Annotated[

@@ -1,4 +1,4 @@
-"""Who changed what is recorded wherever an element is killed: the intent of a change knows who asked for it."""
+"""Who changed what is recorded wherever an element is killed: an intent knows who asked for the change."""
 
 import json
 import shutil
