@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from errno import EIO, ENOSPC, EROFS
@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import RLock, local
 from typing import Any, Final, Literal, Self
 
-from artstore.core.audit.spool_files import Place, SpoolFiles
+from artstore.core.audit.spool_files import SpoolFiles
 from artstore.plugins.metadata_sqlite.group import Group
 from artstore.plugins.storage_local.files import Files
 
@@ -22,10 +22,10 @@ def die_recording(step: int) -> None:
     """Kill this process instead of its ``step``-th append to the audit trail."""
     append, steps = SpoolFiles.append, count(1)
 
-    def append_or_die(files: SpoolFiles, lines: Sequence[bytes]) -> Place:
+    def append_or_die(*arguments: Any) -> Any:
         if next(steps) == step:
             os.kill(os.getpid(), signal.SIGKILL)
-        return append(files, lines)
+        return append(*arguments)
 
     SpoolFiles.append = append_or_die  # type: ignore[method-assign]
 
