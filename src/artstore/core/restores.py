@@ -1,7 +1,7 @@
 """What is said about getting data back from an archive: asked for, queued, restored for a while."""
 
 from datetime import datetime
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,7 +23,6 @@ RETRY_AFTER: Final = 3600
 """Seconds after which it makes sense to ask again: somebody has to fetch a medium."""
 
 RestoreStatus = Literal["queued", "restored", "expired", "cancelled", "failed"]
-RESTORE_STATUSES: Final[tuple[RestoreStatus, ...]] = get_args(RestoreStatus)
 
 Reason = Annotated[str, Field(min_length=1, max_length=500)]
 

@@ -386,7 +386,6 @@ class TestListing:
 
         assert [file.attributes.file_id for file in page.items] == [file_id(3), file_id(1)]
         assert page.total == 2
-        assert await files.count_by_element() == {"se-01": 2, "se-02": 1}
 
     async def test_an_element_s_files_are_read_in_order_and_not_sorted(
         self, database: Database, files: FilesStore

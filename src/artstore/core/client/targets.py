@@ -25,7 +25,6 @@ class Targets:
     """The breakers of those that did not answer their last call. Whoever answers is forgotten."""
 
     def __init__(self, left_alone: Gauge) -> None:
-        self._left_alone = left_alone
         self._breakers: dict[str, Breaker] = {}
         left_alone.set_function(lambda: sum(breaker.is_open for breaker in self._breakers.values()))
 

@@ -42,7 +42,7 @@ from typing import ClassVar
 
 
 class ArtStoreError(Exception):
-    """Base of every error a request can end with.
+    """An unforeseen failure; the base of every error a request can end with.
 
     ``code`` is stable across releases; ``detail`` is safe to show to the client.
     """
@@ -67,7 +67,7 @@ class AlreadyExistsError(ArtStoreError):
 
 
 class PreconditionFailedError(ArtStoreError):
-    """A condition the client sent (``If-Match`` …) is false."""
+    """A condition of the request (``If-Match`` …) is false."""
 
     code = "precondition-failed"
 
@@ -99,7 +99,7 @@ class ChecksumMismatchError(InvalidRequestError):
 
 
 class UnauthenticatedError(ArtStoreError):
-    """No credentials, or credentials that do not hold."""
+    """Credentials are missing or not valid."""
 
     code = "unauthenticated"
 
@@ -115,19 +115,19 @@ class ForbiddenError(ArtStoreError):
 
 
 class LoginRefusedError(UnauthenticatedError):
-    """Name and password do not belong together, or nobody has that name: which of the two is not told."""
+    """The name is unknown or the password wrong; the answer does not say which."""
 
     code = "login-refused"
 
 
 class PasswordExpiredError(ForbiddenError):
-    """The password is right, but nobody may go on with it: it has to be changed first."""
+    """The password is right but has expired: it must be changed first."""
 
     code = "password-expired"
 
 
 class LockedOutError(ArtStoreError):
-    """Too many wrong passwords: until ``retry_after`` seconds have passed, a right one is refused, too."""
+    """Too many wrong passwords: even the right one is refused until ``retry_after`` seconds have passed."""
 
     code = "locked-out"
 
@@ -148,7 +148,7 @@ class ModeNotAllowedError(ArtStoreError):
 
 
 class ModeTransitionNotAllowedError(ArtStoreError):
-    """The storage element cannot go from its mode to the one that was asked for."""
+    """The storage element cannot change from its mode to the requested one."""
 
     code = "mode-transition-not-allowed"
 
@@ -178,7 +178,7 @@ class RetentionActiveError(ArtStoreError):
 
 
 class BeingFinalizedError(ArtStoreError):
-    """The file is on its way from temporary to permanent: it can be changed again when that has ended."""
+    """The file is being made permanent; it can be changed again when that has ended."""
 
     code = "being-finalized"
 
@@ -187,7 +187,7 @@ class BeingFinalizedError(ArtStoreError):
 
 
 class SidecarDiffersError(ArtStoreError):
-    """The sidecar of the file is not the one that the catalog knows: nothing takes its place unread."""
+    """The sidecar of the file is not the one that the catalog knows, and is not overwritten unread."""
 
     code = "sidecar-differs"
 
@@ -231,7 +231,7 @@ class RequestTimeoutError(ArtStoreError):
 
 
 class TooManyRequestsError(ArtStoreError):
-    """The client exceeded its rate; it may come back after ``retry_after`` seconds."""
+    """The client exceeded its rate; it may try again after ``retry_after`` seconds."""
 
     code = "too-many-requests"
 
@@ -253,7 +253,7 @@ class UnsupportedError(ArtStoreError):
 
 
 class CorruptedError(ArtStoreError):
-    """Stored bytes are not what was stored: they are not given out."""
+    """The bytes found are not those that were stored; they are not served."""
 
     code = "corrupted"
 

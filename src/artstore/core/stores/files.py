@@ -209,13 +209,6 @@ class FilesStore:
             next_after=str(items[-1]["row_id"]) if has_more else None,
         )
 
-    async def count_by_element(self) -> Mapping[str, int]:
-        """How many files the index has of each element; elements without files are absent."""
-        rows = await self._database.fetch_all(
-            "SELECT element_id, COUNT(*) AS files FROM files GROUP BY element_id"
-        )
-        return {text(row, "element_id"): integer(row, "files") for row in rows}
-
     async def position(self, element_id: str) -> IndexPosition | None:
         """How far the journal of an element has been read; ``None`` when that has not begun."""
         return await get_position(self._database, element_id)
