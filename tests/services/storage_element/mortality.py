@@ -27,7 +27,7 @@ def die_recording(step: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return append(*arguments)
 
-    SpoolFiles.append = append_or_die  # type: ignore[method-assign]
+    SpoolFiles.append = append_or_die  # type: ignore[method-assign, assignment]
 
 
 def die_at(step: int, *, graveyard: Path | None = None) -> None:
