@@ -71,13 +71,13 @@ class Metrics:
         )
         self.rate_limit_rejections = Counter(
             "artstore_rate_limit_rejections_total",
-            "Requests refused with 429, by the limit that they met.",
+            "Requests refused with 429, by the limit that they exceeded.",
             ["policy"],
             registry=self.registry,
         )
         self.secret_rotations = Counter(
             "artstore_secret_rotations_total",
-            "Times an open plugin took secrets that had changed, and looks at them that failed.",
+            "Changes of secrets that an open plugin took over, and attempts that failed.",
             ["plugin", "outcome"],
             registry=self.registry,
         )
@@ -86,13 +86,14 @@ class Metrics:
         )
         self.connections_refused = Counter(
             "artstore_http_connections_refused_total",
-            "Connections closed on clients: too many in total, of their address, or no whole head in time.",
+            "Connections that were refused: too many in total or from one address, or no complete request "
+            "head in time.",
             ["reason"],
             registry=self.registry,
         )
         Gauge(
             "artstore_build_info",
-            "Always 1; the label tells the version.",
+            "Always 1; the label is the version.",
             ["version"],
             registry=self.registry,
         ).labels(__version__).set(1)

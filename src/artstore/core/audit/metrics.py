@@ -15,7 +15,7 @@ class AuditMetrics:
         self._registry = registry
         records = Counter(
             "artstore_audit_records_total",
-            "Audit records that were noted.",
+            "Audit records that were written.",
             ["kind", "outcome"],
             registry=registry,
         )
@@ -31,7 +31,7 @@ class AuditMetrics:
         )
         self.failures = Counter(
             "artstore_audit_shipping_failures_total",
-            "Attempts to hand audit records over that failed.",
+            "Failed attempts to deliver audit records to admin.",
             registry=registry,
         )
 
@@ -39,11 +39,11 @@ class AuditMetrics:
         """Let the gauges ask the spool."""
         Gauge(
             "artstore_audit_spool_records",
-            "Audit records that wait on this process's disk to be in the log.",
+            "Audit records that wait on this process's disk until they are in the log.",
             registry=self._registry,
         ).set_function(depth)
         Gauge(
             "artstore_audit_oldest_unshipped_seconds",
-            "For how long the oldest of them has waited, 0 when none does.",
+            "Seconds for which the oldest unshipped audit record has waited, 0 when there is none.",
             registry=self._registry,
         ).set_function(oldest_age)

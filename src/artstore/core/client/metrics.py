@@ -21,6 +21,6 @@ class ClientMetrics:
         )
         self.left_alone: Final = Gauge(
             "artstore_client_targets_left_alone",
-            "Roles that are not called for a moment, because they did not answer several times in a row.",
+            "Roles that are not called for a moment, after several calls in a row without an answer.",
             registry=registry,
         )

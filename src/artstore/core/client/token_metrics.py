@@ -25,7 +25,7 @@ class TokenMetrics:
         self._admin_url = admin_url
         self._requests = Counter(
             "auth_token_requests_total",
-            "Requests for an access token, by how they ended.",
+            "Requests for an access token, by outcome.",
             ["status", "error_type"],
             registry=registry,
         )
@@ -37,13 +37,13 @@ class TokenMetrics:
         )
         self._refreshes = Counter(
             "auth_token_refresh_total",
-            "Refreshes of the token, by how they ended and why they were begun.",
+            "Refreshes of the token, by outcome and trigger.",
             ["status", "trigger"],
             registry=registry,
         )
         self._validations = Counter(
             "auth_token_validation_total",
-            "Looks at the cached token, by what was found.",
+            "Checks of the cached token, by result.",
             ["result"],
             registry=registry,
         )
@@ -61,12 +61,12 @@ class TokenMetrics:
         )
         self._refresh_duration = Histogram(
             "auth_token_refresh_duration_seconds",
-            "Time a refresh takes.",
+            "Duration of a refresh.",
             buckets=REFRESH_BUCKETS,
             registry=registry,
         )
         self._ttl = Gauge(
-            "auth_token_ttl_seconds", "Seconds for which the cached token holds.", registry=registry
+            "auth_token_ttl_seconds", "Seconds until the cached token expires.", registry=registry
         )
         self._hit_rate = Gauge(
             "auth_token_cache_hit_rate", "Tokens given from the cache, in percent.", registry=registry

@@ -47,7 +47,7 @@ class TlsMetrics:
         )
         self.validations = Counter(
             "tls_certificate_validation_total",
-            "Certificates of the other side, by what became of their validation.",
+            "Validations of peers' certificates, by result.",
             ["result"],
             registry=registry,
         )

@@ -28,7 +28,7 @@ class FinalizationMetrics:
         self._outcomes = {outcome: outcomes.labels(outcome) for outcome in get_args(Outcome)}
         present = Gauge(
             "artstore_finalizations_present",
-            "Finalizations of which something is left to be done, by status.",
+            "Unfinished finalizations, by status.",
             ["status"],
             registry=registry,
         )
@@ -46,7 +46,7 @@ class FinalizationMetrics:
         )
         self._oldest = Gauge(
             "artstore_finalization_oldest_seconds",
-            "Age of the oldest finalization whose file is temporary still, 0 when there is none.",
+            "Age of the oldest finalization whose file is still temporary, 0 when there is none.",
             registry=registry,
         )
 

@@ -21,7 +21,7 @@ class KeyMetrics:
         )
         self._age = Gauge(
             "artstore_signing_key_age_seconds",
-            "For how long the present signing key has been signing.",
+            "Seconds for which the present signing key has been signing.",
             registry=registry,
         )
         self.rotations = Counter(

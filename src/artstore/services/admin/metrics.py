@@ -63,7 +63,7 @@ class IndexMetrics:
         )
         self._failures = Counter(
             "artstore_index_failures_total",
-            "Attempts to read or apply the journal of an element that failed.",
+            "Failed attempts to read or apply the journal of an element.",
             ["element_id"],
             registry=registry,
         )

@@ -31,10 +31,10 @@ class IngesterMetrics:
         self.size = Counter(
             "artstore_ingester_upload_bytes_total", "Bytes of stored files.", registry=registry
         )
-        self.active = Gauge("artstore_ingester_uploads_active", "Uploads under way.", registry=registry)
+        self.active = Gauge("artstore_ingester_uploads_active", "Uploads in progress.", registry=registry)
         self.retries = Counter(
             "artstore_ingester_retries_total",
-            "Uploads sent to another storage element because one did not take them.",
+            "Uploads sent to another storage element because one refused them.",
             registry=registry,
         )
         selection = Histogram(
@@ -47,7 +47,8 @@ class IngesterMetrics:
         self._found, self._none = selection.labels("found"), selection.labels("none")
         registrations = Counter(
             "artstore_ingester_registrations_total",
-            "Files handed to admin by what became of that; what is not registered comes with the journal.",
+            "Registrations of files at admin, by outcome; files that are not registered are found through "
+            "the journal.",
             ["outcome"],
             registry=registry,
         )
@@ -56,7 +57,7 @@ class IngesterMetrics:
         }
         self.breaker = Gauge(
             "artstore_ingester_breaker_open",
-            "Whether admin is left alone for a while (1) because it did not answer.",
+            "Whether admin is not called for a while (1) because it did not answer.",
             registry=registry,
         )
 

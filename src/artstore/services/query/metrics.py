@@ -51,7 +51,7 @@ class QueryMetrics:
 
         lookups = Counter(
             "artstore_query_location_lookups_total",
-            "Times it was looked up where a file is, by where that was found: memory, index.",
+            "Lookups of the storage element of a file, by where it was found: memory, index.",
             ["source"],
             registry=registry,
         )

@@ -15,10 +15,16 @@ class CollectionMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         removed = Counter(
-            f"{_PREFIX}_deleted_total", "Garbage that was removed.", ["reason"], registry=registry
+            f"{_PREFIX}_deleted_total",
+            "Files and leftovers removed by garbage collection.",
+            ["reason"],
+            registry=registry,
         )
         size = Counter(
-            f"{_PREFIX}_bytes_total", "Bytes of data that were removed.", ["reason"], registry=registry
+            f"{_PREFIX}_bytes_total",
+            "Bytes of data removed by garbage collection.",
+            ["reason"],
+            registry=registry,
         )
         skipped = Counter(
             f"{_PREFIX}_skipped_total",
@@ -27,16 +33,20 @@ class CollectionMetrics:
             registry=registry,
         )
         refused = Counter(
-            f"{_PREFIX}_refused_total", "Runs that were not allowed to remove.", ["cause"], registry=registry
+            f"{_PREFIX}_refused_total", "Garbage collections that were refused.", ["cause"], registry=registry
         )
         self._removed = {reason: (removed.labels(reason), size.labels(reason)) for reason in REASONS}
         self._skipped = {reason: skipped.labels(reason) for reason in REASONS}
         self._refused = {cause: refused.labels(cause) for cause in get_args(Cause)}
         self._orphans = Gauge(
-            f"{_PREFIX}_orphans", "Data without a sidecar that the last run has found.", registry=registry
+            f"{_PREFIX}_orphans",
+            "Data without a sidecar found by the last garbage collection.",
+            registry=registry,
         )
         self._last_run = Gauge(
-            f"{_PREFIX}_last_run_timestamp_seconds", "When the last run began.", registry=registry
+            f"{_PREFIX}_last_run_timestamp_seconds",
+            "When the last garbage collection began.",
+            registry=registry,
         )
         self.clock_trusted = Gauge(
             "artstore_element_clock_trusted",

@@ -19,12 +19,10 @@ class FixityMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         checked = Counter(
-            f"{_PREFIX}_checked_total", "Files that were read again.", ["outcome"], registry=registry
+            f"{_PREFIX}_checked_total", "Files that were reread.", ["outcome"], registry=registry
         )
         self._checked = {outcome: checked.labels(outcome) for outcome in get_args(FixityOutcome)}
-        self._bytes = Counter(
-            f"{_PREFIX}_checked_bytes_total", "Bytes that were read again.", registry=registry
-        )
+        self._bytes = Counter(f"{_PREFIX}_checked_bytes_total", "Bytes that were reread.", registry=registry)
         self._durations = Histogram(
             f"{_PREFIX}_check_duration_seconds",
             "Time to read and hash one file, without pauses for the budget.",
@@ -41,7 +39,7 @@ class FixityMetrics:
         self._oldest: float | None = None
         Gauge(
             f"{_PREFIX}_oldest_unverified_seconds",
-            "Time since the bytes of some file, bad ones left out, were last seen to be good.",
+            "Longest time since a file, bad ones excepted, was last verified.",
             registry=registry,
         ).set_function(self.oldest_unverified)
 

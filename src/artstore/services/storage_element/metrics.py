@@ -42,7 +42,8 @@ class ElementMetrics:
         self.wal_recovered = self._counter("wal_recovered", "Interrupted operations that were finished.")
         self.wal_rolled_back = self._counter("wal_rolled_back", "Interrupted operations that were undone.")
         self.wal_failed = self._counter(
-            "wal_failed", "Interrupted operations whose outcome cannot be told: what they left is unreadable."
+            "wal_failed",
+            "Interrupted operations whose outcome cannot be determined: what they left is unreadable.",
         )
         self.sidecars_unreadable = self._gauge(
             "sidecars_unreadable", "Sidecars that the last rebuild of the catalog could not read."
@@ -60,14 +61,12 @@ class ElementMetrics:
         self._inconsistencies = self._gauge(
             "inconsistencies", "What the last comparison of storage and catalog found.", "kind"
         )
-        self.job_failures = self._counter(
-            "job_failures", "Unforeseen failures of what the element does by itself.", "job"
-        )
+        self.job_failures = self._counter("job_failures", "Unexpected failures of background jobs.", "job")
         counts = self._counter("operations", "Operations on files.", "operation", "outcome")
         sizes = self._counter("operation_bytes", "Bytes of files that were received or sent.", "operation")
         durations = Histogram(
             "artstore_element_operation_duration_seconds",
-            "Time from the beginning of an operation on a file to its end.",
+            "Duration of an operation on a file.",
             ["operation"],
             buckets=DURATION_BUCKETS,
             registry=registry,
@@ -103,10 +102,10 @@ class ElementMetrics:
         self._gauge("lease_held", "1 while this process may change the root.").set_function(
             lambda: lease.is_held
         )
-        self._gauge("lease_fence", "Number of the takeover by which it may.").set_function(
+        self._gauge("lease_fence", "Fence of the lease: the number of its takeover.").set_function(
             lambda: lease.fence
         )
-        self._gauge("lease_failures", "Renewals that failed since the start.").set_function(
+        self._gauge("lease_failures", "Failed renewals of the lease since the start.").set_function(
             lambda: lease.failures
         )
 
