@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
 
-from artstore.core.client.roles import RoleClient, open_role_client
-from artstore.core.client.tokens import ClientCredentials
+from artstore.core.client.metrics import ClientMetrics
+from artstore.core.client.roles import RoleClient, open_client
+from artstore.core.client.tokens import ClientCredentials, TokenSource
+from tests.clock import Clock
 from tests.core.client.peer import Peer
 
 
@@ -30,11 +32,24 @@ async def peer() -> AsyncIterator[Peer]:
 
 
 @pytest.fixture
-async def client(peer: Peer, registry: CollectorRegistry) -> AsyncIterator[RoleClient]:
+def clock() -> Clock:
+    """By which the client's tokens expire."""
+    return Clock()
+
+
+@pytest.fixture
+async def client(peer: Peer, registry: CollectorRegistry, clock: Clock) -> AsyncIterator[RoleClient]:
     async def credentials() -> ClientCredentials:
         return ClientCredentials("id", "secret")
 
-    async with open_role_client(
-        token_url=peer.url("/token"), credentials=credentials, registry=registry
-    ) as client:
+    def tokens(session: ClientSession, metrics: ClientMetrics) -> TokenSource:
+        return TokenSource(
+            session,
+            token_url=peer.url("/token"),
+            credentials=credentials,
+            metrics=metrics.tokens,
+            clock=clock,
+        )
+
+    async with open_client(tokens, token_url=peer.url("/token"), registry=registry, is_role=True) as client:
         yield client

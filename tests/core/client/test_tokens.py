@@ -15,7 +15,9 @@ from artstore.core.client.errors import (
 from artstore.core.client.roles import RoleClient, open_role_client
 from artstore.core.client.tokens import MAX_ANSWER_SIZE, ClientCredentials
 from artstore.core.spec import UnavailableError, UpstreamError
+from tests.clock import Clock
 from tests.core.client.peer import Peer, Thing
+from tests.services.admin.harness import eventually
 
 CROWD = 1000
 Read = Callable[..., float]
@@ -29,6 +31,11 @@ def number(registry: CollectorRegistry) -> Read:
         return registry.get_sample_value(name, labels) or 0.0
 
     return read
+
+
+async def reads(number: Read, value: float, name: str, **labels: str) -> bool:
+    """Whether a sample has reached ``value``."""
+    return number(name, **labels) == value
 
 
 async def call(peer: Peer, client: RoleClient) -> None:
@@ -70,35 +77,51 @@ async def test_a_thousand_callers_of_an_issuer_that_fails_ask_it_once(
     assert number("auth_token_requests_total", status="failure", error_type="connection") == 1
 
 
-@pytest.mark.parametrize(
-    ("expires_in", "at", "refreshed"), [(1.0, 0.7, False), (1.0, 0.9, True), (3000.0, 0.0, False)]
-)
-async def test_the_margin_of_a_short_token_is_a_fifth_of_its_life(
-    peer: Peer, client: RoleClient, expires_in: float, at: float, refreshed: bool
+@pytest.mark.parametrize(("expires_in", "at"), [(1.0, 0.79), (3000.0, 2699.0)])
+async def test_before_its_margin_a_token_is_not_refreshed(
+    peer: Peer, client: RoleClient, clock: Clock, number: Read, expires_in: float, at: float
 ) -> None:
     peer.expires_in = expires_in
     await call(peer, client)
-    await asyncio.sleep(at)
+    clock.now += at
 
     await call(peer, client)
-    await asyncio.sleep(0.05)
 
-    assert (peer.tokens_issued == 2) is refreshed
+    assert number("auth_token_source_total", source="cache") == 1
+    assert number("auth_token_validation_total", result="valid") == 1
+
+
+@pytest.mark.parametrize(("expires_in", "at"), [(1.0, 0.81), (3000.0, 2701.0)])
+async def test_the_margin_is_a_fifth_of_a_token_s_life_and_at_most_five_minutes(
+    peer: Peer, client: RoleClient, clock: Clock, number: Read, expires_in: float, at: float
+) -> None:
+    peer.expires_in = expires_in
+    await call(peer, client)
+    clock.now += at
+
+    await call(peer, client)
+
+    assert number("auth_token_validation_total", result="expiring_soon") == 1
+    await eventually(
+        lambda: reads(number, 1, "auth_token_refresh_total", status="success", trigger="expiring_soon")
+    )
+    assert peer.tokens_issued == 2
 
 
 async def test_a_token_that_holds_outlives_an_outage_of_the_issuer(
-    peer: Peer, client: RoleClient, number: Read
+    peer: Peer, client: RoleClient, clock: Clock, number: Read
 ) -> None:
     peer.expires_in = 2.0
     await call(peer, client)
     peer.issuer_status = 503
-    await asyncio.sleep(1.7)
+    clock.now += 1.7
 
     await call(peer, client)
-    await asyncio.sleep(0.05)
 
     assert number("auth_token_validation_total", result="expiring_soon") == 1
-    assert number("auth_token_refresh_total", status="failure", trigger="expiring_soon") == 1
+    await eventually(
+        lambda: reads(number, 1, "auth_token_refresh_total", status="failure", trigger="expiring_soon")
+    )
 
 
 async def test_an_issuer_that_is_slow_makes_nobody_wait_longer_than_they_want(

@@ -19,25 +19,16 @@ from artstore.plugins.auth_oauth.backend import OAuthAuthenticator
 from artstore.plugins.auth_oauth.jwks import freshness_lifetime, read_jwk_set
 from artstore.plugins.auth_oauth.keys import FAILURE_PAUSE, LARGEST_DOCUMENT, LONGEST_LIFETIME, IssuerKeys
 from artstore.plugins.auth_oauth.plugin import OAuthConfig
+from tests.clock import Clock
 
 FETCHES = "artstore_plugin_auth_oauth_jwks_fetches_total"
 LIFETIME = 300
 COOLDOWN = 10
 
 
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

@@ -16,18 +16,9 @@ from artstore.core.testing import CacheContract, plugin_context
 from artstore.plugins.cache_memory.backend import SUBSCRIBER_BACKLOG, MemoryCache
 from artstore.plugins.cache_memory.entries import ExpiringEntries
 from artstore.plugins.cache_memory.plugin import MemoryCacheConfig, artstore_cache_providers
+from tests.clock import Clock
 
 DROPPED = "artstore_plugin_cache_memory_messages_dropped_total"
-
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def memory_cache(*, max_entries: int = 10, clock: Clock | None = None) -> MemoryCache:

@@ -117,11 +117,13 @@ class TokenSource(AccessTokens):
         token_url: str,
         credentials: GetCredentials,
         metrics: TokenMetrics,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
         self._token_url = token_url
         self._credentials = credentials
         self._metrics = metrics
+        self._clock = clock
         self._breaker = Breaker(pause=PAUSE, trials=TRIALS)
         self._token: _Token | None = None
         self._was_refused = False
@@ -165,7 +167,7 @@ class TokenSource(AccessTokens):
             await asyncio.gather(self._refresh, return_exceptions=True)
 
     def _state(self) -> TokenState:
-        now, token = time.monotonic(), self._token
+        now, token = self._clock(), self._token
         if token is None:
             return "missing"
         if now >= token.expires_at:
@@ -173,7 +175,7 @@ class TokenSource(AccessTokens):
         return "valid" if now < token.refresh_at else "expiring_soon"
 
     def _seconds_left(self) -> float:
-        return 0.0 if self._token is None else max(0.0, self._token.expires_at - time.monotonic())
+        return 0.0 if self._token is None else max(0.0, self._token.expires_at - self._clock())
 
     def _start_refresh(self) -> asyncio.Task[_Token]:
         if self._refresh is None or self._refresh.done():
@@ -210,7 +212,7 @@ class TokenSource(AccessTokens):
         return token
 
     async def _request(self, credentials: ClientCredentials) -> _Token:
-        started = time.monotonic()
+        started = self._clock()
         headers = {"Authorization": encode_basic_auth(credentials.client_id, credentials.client_secret)}
         form = {"grant_type": "client_credentials"}
         try:
