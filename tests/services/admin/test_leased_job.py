@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from artstore.core import migrations
 from artstore.core.spec import Database, UnavailableError
 from artstore.core.stores.leases import Lease, LeasesStore
+from artstore.core.stores.rows import integer
 from artstore.core.testing import plugin_context
 from artstore.plugins.metadata_sqlite.plugin import SqliteConfig, open_sqlite
 from artstore.services.admin import leased_job
@@ -84,31 +85,43 @@ async def test_one_of_several_processes_does_the_job(database: Database) -> None
         assert sum(work.starts for work in works) == 1
 
 
-async def test_the_job_goes_on_for_longer_than_one_lease(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leased_job, "DURATION", timedelta(seconds=1))
+async def test_the_job_goes_on_for_longer_than_one_lease(database: Database) -> None:
     one, other = Work(), Work()
     async with running(one, database):
         await wait_until(lambda: one.is_running)
         async with running(other, database):
-            await asyncio.sleep(2.2)
+            await renewed(database, by=leased_job.DURATION)
 
             assert (one.starts, one.is_running, other.starts) == (1, True, 0)
 
 
-async def test_whoever_stops_lets_the_next_one_begin_at_once(database: Database) -> None:
+async def test_whoever_stops_lets_the_next_one_begin_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leased_job, "DURATION", timedelta(hours=1))
     one, other = Work(), Work()
     async with running(one, database):
         await wait_until(lambda: one.is_running)
 
     assert not one.is_running
     async with running(other, database):
-        await eventually(lambda: is_running(other), patience=1.0)
+        await wait_until(lambda: other.is_running)
 
 
-async def is_running(work: Work) -> bool:
-    return work.is_running
+async def renewed(database: Database, *, by: timedelta) -> None:
+    """Wait until the lease ends later by as much than it does now."""
+
+    async def end() -> int:
+        row = await database.fetch_one("SELECT expires_at FROM leases WHERE name = 'work'")
+        assert row is not None
+        return integer(row, "expires_at")
+
+    aim = await end() + by // timedelta(microseconds=1)
+
+    async def is_renewed() -> bool:
+        return await end() >= aim
+
+    await eventually(is_renewed)
 
 
 async def test_a_process_that_lost_its_lease_stops_the_job(database: Database, tmp_path: Path) -> None:
@@ -164,7 +177,7 @@ async def test_a_job_that_recovered_is_told_of_again(database: Database) -> None
             work.failing.clear()
             # It has recovered when its lease has been renewed once.
             await wait_until(lambda: work.is_running)
-            await asyncio.sleep(1.0)
+            await renewed(database, by=leased_job.DURATION / leased_job.RENEWALS)
             work.failing.set()
             await wait_until(lambda: len(failures(logs)) == 2)
 

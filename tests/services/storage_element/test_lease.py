@@ -11,6 +11,7 @@ import pytest
 
 from artstore.core.spec import ConfigurationError, StorageBackend, UnavailableError
 from artstore.core.testing import IssuerServer
+from tests.services.admin.harness import eventually
 from tests.services.storage_element.faulty_storage import FaultyStorage
 from tests.services.storage_element.harness import ElementClient, StartElement
 from tests.services.storage_element.processes import ElementProcess, element_process
@@ -261,9 +262,10 @@ async def test_a_lease_that_somebody_removed_is_written_again(start: StartElemen
         path = element.root / "lease.json"
         path.unlink()
 
-        await asyncio.sleep(0.6)
+        async def is_written() -> bool:
+            return path.exists()
 
-        assert path.exists()
+        await eventually(is_written)
         await element.stored(b"data")
 
 
