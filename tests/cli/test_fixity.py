@@ -58,6 +58,12 @@ def test_getting_a_damaged_file_says_so_and_leaves_nothing(
     assert not target.exists()
 
 
+def test_a_run_over_a_file_that_is_not_there_is_no_good_news(cluster: Cluster) -> None:
+    missing = str(uuid4())
+
+    assert missing in failure(cluster.command("fixity", "run", missing, check=False), code=1)
+
+
 def test_a_run_need_not_be_waited_for(cluster: Cluster) -> None:
     run = json.loads(cluster.command("fixity", "run", "--no-wait", "--json", "--older-than", "1").stdout)
 

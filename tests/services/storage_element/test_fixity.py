@@ -166,6 +166,55 @@ async def test_whatever_else_happens_to_data_is_found(
     assert (await download(either, stored["file_id"])).problem == "corrupted"
 
 
+@pytest.mark.parametrize("damage", [cut, Path.unlink, replace_by_a_link])
+@pytest.mark.parametrize("size", [100, 300 * KIB])
+async def test_uploading_it_again_puts_the_same_data_in_the_place_of_bad_ones(
+    either: ElementClient, damage: Callable[[Path], None], size: int
+) -> None:
+    content = os.urandom(size)
+    stored = await either.stored(content, name="kept.bin", tags=["kept"])
+    file_id = UUID(stored["file_id"])
+    path = await data_path(either, stored)
+    damage(path)
+    await scrubbed(either)
+
+    refused = [
+        await either.put(bytes(size), file_id=file_id),
+        await either.put(in_pieces(content[:-1]), file_id=file_id),
+        await either.put(bytes(size), file_id=file_id, checksum=stored["checksum"]),
+        await either.put(bytes(size + 1), file_id=file_id),
+    ]
+    still = await download(either, stored["file_id"])
+    again = await either.put(in_pieces(content), file_id=file_id)
+
+    exists, mismatch = (409, "already-exists"), (422, "checksum-mismatch")
+    assert [(each.status, each.problem) for each in refused] == [exists, exists, mismatch, exists]
+    assert (still.status, still.problem) == (500, "corrupted")
+    assert (again.status, again.json()["attributes"]) == (200, stored)
+    assert await either.download(stored["file_id"]) == content
+    assert path.is_file()
+    assert not path.is_symlink()
+    assert not (await fixity_of(either, stored["file_id"]))["quarantined"]
+    assert await bad_files(either) == {}
+    assert (await scrubbed(either))["bad"] == 0
+
+
+async def in_pieces(content: bytes) -> AsyncGenerator[bytes, None]:
+    """A body whose length is not said."""
+    yield content
+
+
+async def test_a_run_over_a_file_that_is_not_there_is_refused(element: ElementClient) -> None:
+    stored = await element.stored(b"data", **TEMPORARY)
+    await element.request("DELETE", f"/api/v1/files/{stored['file_id']}")
+
+    for file_id in (stored["file_id"], str(OLD_ID)):
+        answer = await element.request("POST", RUNS, json={"file_ids": [file_id]})
+
+        assert (answer.status, answer.problem) == (404, "not-found")
+        assert file_id in answer.json()["detail"]
+
+
 async def test_a_file_that_cannot_be_read_is_told_and_tried_again(start: StartElement) -> None:
     storage: list[OpaqueStorage] = []
     async with start(wrap=remembered(storage)) as element:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any, Final
+from uuid import UUID
 
 import pytest
 from aiohttp import ClientPayloadError
@@ -81,3 +82,15 @@ async def test_a_wrong_byte_in_a_bucket_never_arrives_as_a_complete_answer(
     again = await download(element, large)
 
     assert [(each.status, each.problem) for each in (answer, again)] == [(500, "corrupted")] * 2
+
+
+async def test_uploading_it_again_mends_a_bad_file_in_a_bucket(kept: tuple[ElementClient, Bucket]) -> None:
+    element, bucket = kept
+    stored = await element.stored(bytes(SMALL))
+    await bucket.remove(stored)
+    await scrubbed(element)
+
+    again = await element.put(bytes(SMALL), file_id=UUID(stored["file_id"]))
+
+    assert again.status == 200
+    assert await element.download(stored["file_id"]) == bytes(SMALL)

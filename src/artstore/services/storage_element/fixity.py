@@ -119,6 +119,13 @@ class Fixity:
         async with self.store.database.transaction() as transaction:
             await put_verdicts(transaction, verdicts, at=at, by="download")
 
+    async def stored_again(self, file_id: UUID) -> None:
+        """The data of a file were stored anew: as after any upload, they count as never checked."""
+        await self.store.forget_check(file_id, now=microseconds_now())
+        before = self._bad.pop(file_id, None)
+        self.metrics.show_bad(self._bad)
+        _log.info("file_stored_again", file_id=str(file_id), before=before)
+
     def forget_others(self, bad: Mapping[UUID, BadOutcome]) -> None:
         """Files that are not among ``bad`` any more were deleted."""
         for file_id in self._bad.keys() - bad.keys():

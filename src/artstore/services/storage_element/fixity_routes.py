@@ -46,7 +46,10 @@ async def start_fixity_run(request: web.Request, body: FixityRequest) -> FixityR
 
     A run that names files goes before one that does not. A file in quarantine that is found good leaves it.
     """
-    return (await request.app[ELEMENT].fixity.request(body)).shown()
+    element = request.app[ELEMENT]
+    for file_id in body.file_ids or ():
+        await element.existing(file_id)
+    return (await element.fixity.request(body)).shown()
 
 
 async def get_fixity(request: web.Request) -> FixityStatus:
@@ -81,7 +84,7 @@ FIXITY_OPERATIONS: Final = (
         start_fixity_run,
         scope="storage:admin",
         status=202,
-        problems=(TooManyRequestsError,),
+        problems=(NotFoundError, TooManyRequestsError),
     ),
     Operation("GET", "/api/v1/fixity", get_fixity, scope="storage:read"),
     Operation("GET", "/api/v1/fixity/report", get_fixity_report, scope="storage:read"),

@@ -51,6 +51,9 @@ _CHECKED: Final = (
     " VALUES (:file_id, :checked_at, :checked_at, :outcome)"
     " ON CONFLICT (file_id) DO UPDATE SET checked_at = excluded.checked_at, outcome = excluded.outcome"
 )
+_FORGET_CHECK: Final = (
+    "UPDATE fixity_files SET known_since = :now, checked_at = 0, outcome = NULL WHERE file_id = :file_id"
+)
 _REMEMBER: Final = (
     "INSERT INTO fixity_checks (file_id, checked_at, outcome, checked_by, microseconds, sha256, detail)"
     " VALUES (:file_id, :checked_at, :outcome, :checked_by, :microseconds, :sha256, :detail)"
@@ -129,6 +132,11 @@ class FixityStore:
         row = await self.database.fetch_one(_OLDEST)
         moments = [] if row is None else [each for each in row.values() if isinstance(each, int)]
         return min(moments, default=None)
+
+    async def forget_check(self, file_id: UUID, *, now: int) -> None:
+        """It counts as never checked since ``now``; its history stays."""
+        async with self.database.transaction() as transaction:
+            await transaction.execute(_FORGET_CHECK, {"file_id": str(file_id), "now": now})
 
     async def histories(self, file_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[CheckRow]]:
         """The checks of files, newest first."""

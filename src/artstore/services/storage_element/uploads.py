@@ -104,8 +104,12 @@ async def store(element: Element, upload: Upload) -> Stored:
     async with element.changing(upload.file_id, "create") as known:
         if known is None:
             return await _create(element, upload)
-        size = await _require_same(upload, known)
-        return Stored(known, is_new=False, size=size)
+        _require_maybe_same(upload, known)
+        if element.fixity.is_quarantined(upload.file_id):
+            await _store_again(element, upload, known)
+        else:
+            await _require_same(upload, known.attributes)
+        return Stored(known, is_new=False, size=known.attributes.file_size)
 
 
 async def _create(element: Element, upload: Upload) -> Stored:
@@ -188,28 +192,45 @@ def _completed(draft: FileAttributes, data: _Data) -> FileAttributes:
     return draft.model_copy(update=known)
 
 
-async def _require_same(upload: Upload, known: Committed) -> int:
-    """Read the body to its end to see whether it is what is stored, unless its headers tell; its size.
+def _require_maybe_same(upload: Upload, known: Committed) -> None:
+    """Whether the headers leave it open that the body is what is stored.
 
     The id of a tombstone is not given again: whoever holds it must not find other content under it.
     """
     if known.is_deleted:
         raise AlreadyExistsError(f"file {upload.file_id} was deleted: upload under a new id")
-    stored = known.attributes
-    other = AlreadyExistsError(f"file {upload.file_id} exists with other content: upload under a new id")
-    if upload.size not in (None, stored.file_size) or upload.attributes.checksum not in (
-        None,
-        stored.checksum,
-    ):
-        raise other
+    size, checksum = known.attributes.file_size, known.attributes.checksum
+    if upload.size not in (None, size) or upload.attributes.checksum not in (None, checksum):
+        raise _other_content(upload)
+
+
+async def _require_same(upload: Upload, stored: FileAttributes) -> None:
+    """Read the body to its end to see whether it is what is stored."""
     size, sha256 = await measure_body(upload.body)
     if upload.size not in (None, size):
         raise IncompleteBodyError(f"the body has {size} of the {upload.size} bytes declared")
     if upload.attributes.checksum not in (None, sha256):
         raise ChecksumMismatchError(declared=upload.attributes.checksum, computed=sha256)
     if sha256 != stored.checksum:
-        raise other
-    return size
+        raise _other_content(upload)
+
+
+async def _store_again(element: Element, upload: Upload, known: Committed) -> None:
+    """Put in the place of data that a check found bad what was there before, and nothing else."""
+    stored = known.attributes
+    with await element.room.reserve(stored.file_size) as room:
+        body = _watched(upload.body, room, bytearray())
+        try:
+            await element.storage.put(known.change.key, body, size=stored.file_size, sha256=stored.checksum)
+        except IncompleteBodyError as error:
+            raise error if upload.size is not None else _other_content(upload) from error
+        except ChecksumMismatchError as error:
+            raise error if upload.attributes.checksum is not None else _other_content(upload) from error
+    await element.fixity.stored_again(upload.file_id)
+
+
+def _other_content(upload: Upload) -> AlreadyExistsError:
+    return AlreadyExistsError(f"file {upload.file_id} exists with other content: upload under a new id")
 
 
 async def measure_body(body: AsyncIterator[bytes]) -> tuple[int, str]:
