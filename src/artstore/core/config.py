@@ -122,7 +122,11 @@ class AuditSettings(Section):
         ),
     ] = 60
     checkpoint_interval: Annotated[
-        float, Field(ge=1, description="Seconds after which a checkpoint of new records is signed.")
+        float,
+        Field(
+            ge=1,
+            description="Seconds after which a checkpoint of new records is signed; in a new log earlier.",
+        ),
     ] = 3600
     checkpoint_records: Annotated[
         int, Field(ge=1, le=100_000, description="Records after which it is signed earlier.")

@@ -99,6 +99,17 @@ async def test_checkpoints_vouch_for_what_is_verified(with_element: StartAdmin) 
         assert report["covered_to"] >= document["size"]
 
 
+async def test_the_first_checkpoint_of_a_log_comes_early(start: StartAdmin, element: ElementServer) -> None:
+    async with start(elements=[element.url], audit=SELDOM) as admin:
+        await admin.get(LOG)
+        assert await sql(admin, "SELECT 1 FROM audit_checkpoints") == []
+
+        six_minutes = 6 * 60 * 1_000_000
+        await sql(admin, f"UPDATE audit_log SET occurred_at = occurred_at - {six_minutes} WHERE position = 1")
+
+        assert (await published(admin))["number"] == 1
+
+
 async def test_a_checkpoint_comes_early_when_there_are_many_records(
     start: StartAdmin, element: ElementServer
 ) -> None:
@@ -248,6 +259,32 @@ async def test_without_an_element_checkpoints_wait_and_the_readiness_says_so(sta
         await eventually(is_told)
         assert (await admin.metric("artstore_audit_checkpoints_signed_total") or 0) >= 1
         assert await admin.metric("artstore_audit_checkpoints_published_total") == 0
+
+
+async def test_half_pruned_the_rest_is_sound_and_exported(with_element: StartAdmin, tmp_path: Path) -> None:
+    """As while it is under way: many records go bit by bit."""
+    async with with_element() as admin:
+        await admin.create_account()
+        document = await covered(admin)
+    async with with_element(audit=SELDOM) as admin:
+        await sql(admin, "CREATE TABLE kept AS SELECT * FROM audit_log WHERE position <= :size", document)
+    await sql_in(tmp_path, "UPDATE audit_checkpoints SET created_at = created_at - 86400000000 * 2557")
+    async with with_element() as admin:
+
+        async def are_pruned() -> bool:
+            return not await sql(admin, "SELECT 1 FROM audit_log WHERE position <= :size", document)
+
+        await eventually(are_pruned)
+        through = (await verified(admin))["first_position"] - 1
+    await sql_in(tmp_path, "UPDATE audit_checkpoints SET created_at = created_at + 86400000000 * 2557")
+    await sql_in(tmp_path, f"INSERT INTO audit_log SELECT * FROM kept WHERE position BETWEEN 2 AND {through}")
+
+    async with with_element(audit=SELDOM) as admin:
+        report = await verified(admin)
+        exported = (await admin.request("GET", f"{LOG}/export")).body.splitlines()
+
+    assert report["is_sound"], report
+    assert report["first_position"] == json.loads(exported[0])["position"] == through + 1
 
 
 async def test_the_age_of_the_newest_checkpoint_is_measured(with_element: StartAdmin) -> None:

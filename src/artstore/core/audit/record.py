@@ -91,6 +91,16 @@ class AuditRecord(Happening):
         return canonical(self.model_dump(mode="json", exclude_none=True))
 
 
+def told_pruned(record: AuditRecord) -> int:
+    """Up to which position records are removed, as the log itself tells in ``record``; 0 if it does not.
+
+    What another role reports cannot be about the log: it could excuse what is missing.
+    """
+    through = (record.detail or {}).get("through")
+    is_told = record.event == PRUNED and record.reported_by is None and isinstance(through, int)
+    return int(through or 0) if is_told else 0
+
+
 def canonical(document: dict[str, object]) -> bytes:
     """RFC 8785 for ASCII names and values that are texts, integers, lists or objects of such."""
     return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from artstore.core.audit.checkpoints import Checkpoint
 from artstore.core.audit.merkle import MerkleTree, leaf_hash
-from artstore.core.audit.record import BROKEN_OFF, PRUNED, AuditRecord
+from artstore.core.audit.record import BROKEN_OFF, AuditRecord, told_pruned
 from artstore.core.audit.sealing import GENESIS, Head, SealedRecord, Sealer
 
 MAX_GAPS: Final = 100
@@ -191,9 +191,7 @@ class Verifier:
             self._heed(record, sealed.position)
 
     def _heed(self, record: AuditRecord, position: int) -> None:
-        through = (record.detail or {}).get("through")
-        if record.event == PRUNED and isinstance(through, int):
-            self._pruned_through = max(self._pruned_through, through)
+        self._pruned_through = max(self._pruned_through, told_pruned(record))
         if record.event == BROKEN_OFF:
             self.blame(position, "tells that records before it were taken away")
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from artstore.core.audit.record import AuditRecord, Kind, Outcome
+from pydantic import ValidationError
+
+from artstore.core.audit.record import PRUNED, AuditRecord, Kind, Outcome, told_pruned
 from artstore.core.audit.sealing import GENESIS, Head, SealedRecord, Sealer
 from artstore.core.spec import Database, Parameter, Reader, Row, Transaction
 from artstore.core.stores.audit_due import settle
@@ -101,6 +103,9 @@ class _Last:
 
 
 _INSERT: Final = insert_sql("audit_log", AuditRow)
+_PRUNED: Final = (
+    "SELECT record FROM audit_log WHERE event = :event AND role = 'admin' ORDER BY position DESC LIMIT 1"
+)
 _EQUAL: Final = ("kind", "event", "outcome", "role", "actor", "client_address", "request_id")
 
 
@@ -168,6 +173,14 @@ class AuditStore:
             {**parameters, "limit": limit},
         )
         return [AuditRow.from_row(row) for row in rows]
+
+    async def pruned_through(self) -> int:
+        """Position up to which records are removed behind a checkpoint, or are being removed; 0 for none."""
+        row = await self._database.fetch_one(_PRUNED, {"event": PRUNED})
+        try:
+            return 0 if row is None else told_pruned(AuditRecord.model_validate_json(text(row, "record")))
+        except ValidationError:
+            return 0  # verifying names it
 
     async def walk(self, *, after: int = 0, through: int | None = None) -> AsyncIterator[Sequence[Row]]:
         """All rows beyond the position ``after``, in order, page by page, as they are."""

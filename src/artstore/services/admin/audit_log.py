@@ -16,7 +16,7 @@ from artstore.core.audit.sealing import Head
 from artstore.core.audit.shipping import read_records
 from artstore.core.audit.spool import Spool
 from artstore.core.logging import get_logger
-from artstore.core.spec import CorruptedError, ForbiddenError, Principal, Row
+from artstore.core.spec import CorruptedError, ForbiddenError, Principal, Row, UnavailableError
 from artstore.core.stores.audit import AuditFilter, AuditRow, AuditStore
 from artstore.core.stores.rows import integer
 
@@ -104,10 +104,18 @@ class AuditLog:
         return AuditPage(items=items, has_more=has_more, next=items[-1].position if has_more else None)
 
     async def export(self) -> AsyncIterator[bytes]:
-        """The whole log, oldest first, as JSON lines that the offline verification reads."""
+        """The whole log, oldest first, as JSON lines that the offline verification reads.
+
+        Raises:
+            UnavailableError: records were removed after their time before they were read.
+        """
         await self.catch_up()
-        async for rows in self._store.walk():
+        last = await self._store.pruned_through()
+        async for rows in self._store.walk(after=last):
+            if integer(rows[0], "position") > last + 1 and await self._store.pruned_through() > last:
+                raise UnavailableError("the log was pruned meanwhile: export it again")
             yield await asyncio.to_thread(_exported, rows)
+            last = integer(rows[-1], "position")
 
     async def catch_up(self) -> None:
         """Let what this process has recorded so far come into the log, if it does so soon."""
