@@ -8,12 +8,13 @@ from contextvars import copy_context
 import pytest
 from prometheus_client import CollectorRegistry
 
+from artstore.core.client.breaker import TRIALS
 from artstore.core.client.deadlines import DEADLINE_HEADER, note_deadline, undated
 from artstore.core.client.roles import RoleClient, open_role_client
-from artstore.core.client.targets import TRIALS
 from artstore.core.client.tokens import ClientCredentials
 from artstore.core.spec import UnavailableError
 from tests.core.client.peer import Peer, Thing
+from tests.services.admin.harness import eventually
 
 LEFT_ALONE = "artstore_client_targets_left_alone"
 
@@ -107,6 +108,25 @@ async def test_one_caller_tries_a_target_again_before_all_do(client: RoleClient)
 
     assert len(requests) == TRIALS + 1
     assert {type(outcome) for outcome in outcomes} == {UnavailableError}
+
+
+async def test_where_the_caller_who_tries_is_cancelled_another_one_tries_at_once(
+    peer: Peer, client: RoleClient
+) -> None:
+    await fail(client, peer.url("/slow"), deadline=0.05)
+    first = asyncio.create_task(fail(client, peer.url("/slow"), 1))
+    asked = len(peer.seen)
+
+    async def is_tried() -> bool:
+        return len(peer.seen) > asked
+
+    await eventually(is_tried)
+    others = asyncio.create_task(crowd(client, peer.url("/thing")))
+    await asyncio.sleep(0)
+
+    first.cancel()
+
+    assert set(await others) == {b'{"number": 1}'}
 
 
 async def test_a_target_that_takes_calls_and_does_not_answer_is_left_alone_too(

@@ -2,11 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from random import uniform
 from time import monotonic
 from typing import Final
 
+TRIALS: Final = 5
+"""Calls in a row without an answer before somebody is left alone."""
+PAUSE: Final = 1.0
+"""Seconds: who comes back is found soon, who does not costs a call per second and not one per request."""
+PATIENCE: Final = 2.0
+"""Seconds for which a caller that may wait does so before it is told that somebody is left alone: the longest
+pause, and an answer. Of one that is back, nobody is told that it is not."""
 _JITTER: Final = 0.2
 """Of the pause: who failed together need not come back together."""
 
@@ -22,7 +28,11 @@ class Breaker:
     """
 
     def __init__(
-        self, *, pause: float, trials: int = 1, note_state: Callable[[bool], object] = lambda is_open: None
+        self,
+        *,
+        pause: float = PAUSE,
+        trials: int = TRIALS,
+        note_state: Callable[[bool], object] = lambda is_open: None,
     ) -> None:
         self._pause = pause
         self._trials = trials
@@ -43,29 +53,37 @@ class Breaker:
         if now < self._until or now < self._is_tried_until:
             return False
         if self._failures >= self._trials:
-            # Not for ever: who tries may be cancelled, and then never tells.
+            # Not for ever: who tries may have to wait long.
             self._is_tried_until = now + self._pause
             self._was_told.clear()
         return True
 
-    async def may_try_within(self, patience: float) -> bool:
-        """As :meth:`may_try`, but wait up to so many seconds for the end of the pause, and for what the one
-        caller finds who tries first.
+    async def may_try_within(self, left: float | None = None) -> bool:
+        """As :meth:`may_try`, but wait for the end of the pause, and for what the one caller finds who tries
+        first, as long as it is worth it for whoever has ``left`` seconds (``None``: any).
 
-        Whose patience ends before the pause does is told at once, and nobody waits for a second trial.
+        Whose patience ends before the pause does is told at once, and nobody waits for a second trial, but
+        where the first was given up.
         """
-        if self.may_try():
-            return True
-        patient_until = monotonic() + patience
-        if self._until > patient_until:
-            return False
-        await asyncio.sleep(self._until - monotonic())
-        if self.may_try():
-            return True
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patient_until - monotonic()):
-                await self._was_told.wait()
-        return self.may_try()
+        patient_until = monotonic() + (PATIENCE if left is None else min(PATIENCE, left))
+        if self.is_open:
+            if self._until > patient_until:
+                return False
+            await asyncio.sleep(self._until - monotonic())
+        while not self.may_try():
+            if self.is_open:
+                return False
+            try:
+                async with asyncio.timeout(patient_until - monotonic()):
+                    await self._was_told.wait()
+            except TimeoutError:
+                return self.may_try()
+        return True
+
+    def give_up(self) -> None:
+        """Who tried will not tell, since it was cancelled, or was in a hurry: let another one try at once."""
+        self._is_tried_until = 0.0
+        self._was_told.set()
 
     def note_success(self) -> None:
         self._failures = 0

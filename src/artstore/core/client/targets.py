@@ -11,13 +11,6 @@ from artstore.core.client.breaker import Breaker
 from artstore.core.client.networks import origin_of
 from artstore.core.spec import UnavailableError
 
-TRIALS: Final = 5
-"""Calls in a row without an answer before a target is left alone."""
-PAUSE: Final = 1.0
-"""Seconds: who comes back is found soon, who does not costs a call per second and not one per request."""
-PATIENCE: Final = 2.0
-"""Seconds for which a caller that may wait does so before it is told that a target is left alone: the longest
-pause, and an answer. Of one that is back, nobody is told that it is not."""
 _NOT_CONNECTED: Final = (ClientConnectorError, ConnectionTimeoutError)
 
 
@@ -42,14 +35,19 @@ class Targets:
         """
         target = origin_of(url)
         breaker = self._breakers.get(target)
-        patience = PATIENCE if left is None else min(PATIENCE, left)
-        if breaker is not None and not await breaker.may_try_within(patience):
+        if breaker is not None and not await breaker.may_try_within(left):
             raise UnavailableError("another role does not answer; it is left alone for a moment")
         try:
             yield
         except UnavailableError as error:
             if not may_break_off or isinstance(error.__cause__, _NOT_CONNECTED):
-                self._breakers.setdefault(target, Breaker(pause=PAUSE, trials=TRIALS)).note_failure()
+                self._breakers.setdefault(target, Breaker()).note_failure()
+            elif breaker is not None:
+                breaker.give_up()
+            raise
+        except BaseException:
+            if breaker is not None:
+                breaker.give_up()
             raise
         if (healed := self._breakers.pop(target, None)) is not None:
             healed.note_success()  # whoever waits for it goes on

@@ -34,12 +34,6 @@ _MARGIN_LIMIT: Final = 300.0
 _TIMEOUT: Final = ClientTimeout(total=10)
 MAX_ANSWER_SIZE: Final = 64 * 1024
 """Bytes of a token endpoint's answer."""
-TRIALS: Final = 5
-"""Failures in a row after which the token endpoint is left alone for a while."""
-PAUSE: Final = 1.0
-"""Seconds."""
-PATIENCE: Final = 2.0
-"""Seconds for which a refresh waits for the end of that; its callers wait no longer than they want."""
 
 
 class TokenAnswer(BaseModel):
@@ -124,7 +118,7 @@ class TokenSource(AccessTokens):
         self._credentials = credentials
         self._metrics = metrics
         self._clock = clock
-        self._breaker = Breaker(pause=PAUSE, trials=TRIALS)
+        self._breaker = Breaker()
         self._token: _Token | None = None
         self._was_refused = False
         self._refresh: asyncio.Task[_Token] | None = None
@@ -197,7 +191,7 @@ class TokenSource(AccessTokens):
 
     async def _fetch(self) -> _Token:
         credentials = await self._credentials()
-        if not await self._breaker.may_try_within(PATIENCE):
+        if not await self._breaker.may_try_within():
             raise IssuerUnreachableError("the token endpoint does not answer; it is left alone for a moment")
         try:
             token = await self._request(credentials)
@@ -207,6 +201,9 @@ class TokenSource(AccessTokens):
         except AuthenticationError:
             # It answers, be it ever so wrong.
             self._breaker.note_success()
+            raise
+        except BaseException:
+            self._breaker.give_up()
             raise
         self._breaker.note_success()
         return token

@@ -27,7 +27,7 @@ async def open_ingester(app: web.Application) -> AsyncGenerator[Ingester, None]:
     settings, client = app[SETTINGS], app[CLIENT]
     admin_url = settings.url("admin")
     metrics = IngesterMetrics(app[METRICS].registry)
-    breaker = Breaker(pause=ADMIN_PAUSE, note_state=metrics.breaker.set)
+    breaker = Breaker(pause=ADMIN_PAUSE, trials=1, note_state=metrics.breaker.set)
     directory = ElementDirectory(client, admin_url=admin_url, interval=settings.ingester.elements_refresh)
     app[HEALTH].add("elements", directory.check_elements)
     app[HEALTH].add("admin", directory.check_admin, required=False)
