@@ -105,20 +105,9 @@ async def make_components(
     accounts, elements, files = AccountsStore(recorded), ElementsStore(recorded), FilesStore(database)
     client_secrets = ClientSecrets(await required_secret(secrets, PEPPER))
     measured = AdminMetrics(metrics.registry)
-    keys_store, master_key = KeysStore(recorded), MasterKey(await required_secret(secrets, MASTER_KEY))
-    key_settings = settings.admin.signing_keys
-    signing_keys = SigningKeys(keys_store, master_key, refresh_interval=key_settings.refresh_interval)
-    key_rotation = KeyRotation(
-        keys_store,
-        signing_keys,
-        master_key,
-        chain=secrets,
-        settings=key_settings,
-        token_lifetime=timedelta(seconds=settings.admin.token_lifetime),
-        metrics=measured.keys,
-        trail=trail,
+    keys_store, signing_keys, key_rotation = await _open_keys(
+        settings, recorded, chain=secrets, metrics=measured, trail=trail
     )
-    await key_rotation.open()
     environment = ENVIRONMENTS[settings.environment]
     await Bootstrap(accounts, client_secrets=client_secrets, chain=secrets, environment=environment).run()
     registry = ElementRegistry(elements, client)
@@ -130,10 +119,10 @@ async def make_components(
         rate_limit=settings.admin.rate_limit,
     )
     usage = UsageRecorder(UsageStore(database))
-    operator = await accounts.find_by_name(OPERATOR)
-    assert operator is not None, "bootstrap has made sure of it"
     assertions = ClientAssertions(AssertionsStore(database), audiences=server_names(settings))
-    clients = ClientAuthenticator(accounts, client_secrets, assertions, usage, stand_in=operator.client_id)
+    clients = ClientAuthenticator(
+        accounts, client_secrets, assertions, usage, stand_in=await _operator_of(accounts)
+    )
     revocations = Revocations(RevocationsStore(recorded), revoked)
     await revocations.look()
     sessions = SessionsStore(recorded)
@@ -147,19 +136,7 @@ async def make_components(
         revocations=revocations,
     )
     finalizing = FinalizationsStore(recorded)
-    steps = FinalizationSteps(
-        files,
-        elements,
-        FinalizationCalls(elements, client),
-        removal_delay=timedelta(seconds=settings.admin.source_removal_delay),
-    )
-    finalizer = Finalizer(
-        finalizing,
-        steps,
-        measured.finalizations,
-        attempts=settings.admin.finalization_attempts,
-        retention=timedelta(days=settings.admin.finalization_retention),
-    )
+    steps, finalizer = _make_finalizer(settings, finalizing, files, elements, client, measured)
     return Components(
         metrics=measured,
         keys_store=keys_store,
@@ -195,3 +172,59 @@ async def make_components(
         ),
         finalizer=finalizer,
     )
+
+
+async def _open_keys(
+    settings: Settings,
+    database: Database,
+    *,
+    chain: SecretsChain,
+    metrics: AdminMetrics,
+    trail: AuditTrail | None,
+) -> tuple[KeysStore, SigningKeys, KeyRotation]:
+    store, master_key = KeysStore(database), MasterKey(await required_secret(chain, MASTER_KEY))
+    key_settings = settings.admin.signing_keys
+    keys = SigningKeys(store, master_key, refresh_interval=key_settings.refresh_interval)
+    rotation = KeyRotation(
+        store,
+        keys,
+        master_key,
+        chain=chain,
+        settings=key_settings,
+        token_lifetime=timedelta(seconds=settings.admin.token_lifetime),
+        metrics=metrics.keys,
+        trail=trail,
+    )
+    await rotation.open()
+    return store, keys, rotation
+
+
+async def _operator_of(accounts: AccountsStore) -> str:
+    """The client id of an account that is always there."""
+    operator = await accounts.find_by_name(OPERATOR)
+    assert operator is not None, "bootstrap has made sure of it"
+    return operator.client_id
+
+
+def _make_finalizer(
+    settings: Settings,
+    finalizing: FinalizationsStore,
+    files: FilesStore,
+    elements: ElementsStore,
+    client: RoleClient,
+    metrics: AdminMetrics,
+) -> tuple[FinalizationSteps, Finalizer]:
+    steps = FinalizationSteps(
+        files,
+        elements,
+        FinalizationCalls(elements, client),
+        removal_delay=timedelta(seconds=settings.admin.source_removal_delay),
+    )
+    finalizer = Finalizer(
+        finalizing,
+        steps,
+        metrics.finalizations,
+        attempts=settings.admin.finalization_attempts,
+        retention=timedelta(days=settings.admin.finalization_retention),
+    )
+    return steps, finalizer

@@ -16,6 +16,7 @@ from artstore.core.keys import AUDIT, CATALOG, HEALTH, METRICS, SETTINGS, STORAG
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, ConfigurationError, StorageBackend
 from artstore.services.storage_element.activity import Activity
+from artstore.services.storage_element.catalog import Catalog
 from artstore.services.storage_element.catalog_opening import open_catalog
 from artstore.services.storage_element.catalog_records import Intent
 from artstore.services.storage_element.clock import SystemClock
@@ -60,55 +61,62 @@ async def open_element(app: web.Application) -> AsyncGenerator[Element, None]:
 
 @asynccontextmanager
 async def _open_root(app: web.Application, lease: RootLease) -> AsyncGenerator[Element, None]:
-    settings, storage = app[SETTINGS], app[STORAGE]
-    root = RootIdentity(storage, await open_identity(storage, settings.element))
+    storage = app[STORAGE]
+    root = RootIdentity(storage, await open_identity(storage, app[SETTINGS].element))
     metrics = ElementMetrics(app[METRICS].registry)
     async with open_catalog(app[CATALOG], storage, root, metrics, trail=app.get(AUDIT)) as catalog:
         await root.count_start()
-        clock = app.get(CLOCK, SystemClock())
-        thresholds = settings.element.capacity or DEFAULT_THRESHOLDS[root.now.mode]
-        element = Element(
-            root=root,
-            settings=settings.element,
-            storage=storage,
-            storage_type=settings.storage.type,
-            catalog=catalog,
-            room=Room(storage, thresholds),
-            locks=FileLocks(),
-            recovery=Recovery(storage, catalog, metrics, root, trail=app.get(AUDIT)),
-            lease=lease,
-            metrics=metrics,
-            activity=Activity(),
-            jobs=Jobs(metrics.job_failures),
-            proposals=Proposals(),
-            restores=await open_restores(
-                app[CATALOG], clock, element_id=root.now.element_id, keep_days=settings.element.restored_days
-            ),
-            verified=RecentlyVerified(lifetime=settings.element.fixity.downloads_verified_for),
-            fixity=await Fixity.open(
-                app[CATALOG], settings.element.fixity, FixityMetrics(app[METRICS].registry)
-            ),
-            clock=clock,
-            time=await TrustedTime.open(
-                storage,
-                clock,
-                tolerance=timedelta(hours=settings.element.collection.clock_tolerance),
-                is_new_root=catalog.is_new,
-            ),
-        )
+        element = await _make_element(app, root, catalog, lease, metrics)
         await element.look_at_space()
         _report(app, element)
-        async with asyncio.TaskGroup() as tasks:
-            upkeep = partial(_look_after, element)
-            running = [
-                tasks.create_task(element.jobs.repeat("upkeep", upkeep, every=UPKEEP_INTERVAL)),
-                tasks.create_task(scrub(element)),
-            ]
-            try:
-                yield element
-            finally:
-                for task in running:
-                    task.cancel()
+        async with _at_work(element):
+            yield element
+
+
+async def _make_element(
+    app: web.Application, root: RootIdentity, catalog: Catalog, lease: RootLease, metrics: ElementMetrics
+) -> Element:
+    """Join the parts."""
+    settings, storage, clock = app[SETTINGS].element, app[STORAGE], app.get(CLOCK, SystemClock())
+    tolerance = timedelta(hours=settings.collection.clock_tolerance)
+    return Element(
+        root=root,
+        settings=settings,
+        storage=storage,
+        storage_type=app[SETTINGS].storage.type,
+        catalog=catalog,
+        room=Room(storage, settings.capacity or DEFAULT_THRESHOLDS[root.now.mode]),
+        locks=FileLocks(),
+        recovery=Recovery(storage, catalog, metrics, root, trail=app.get(AUDIT)),
+        lease=lease,
+        metrics=metrics,
+        activity=Activity(),
+        jobs=Jobs(metrics.job_failures),
+        proposals=Proposals(),
+        restores=await open_restores(
+            app[CATALOG], clock, element_id=root.now.element_id, keep_days=settings.restored_days
+        ),
+        verified=RecentlyVerified(lifetime=settings.fixity.downloads_verified_for),
+        fixity=await Fixity.open(app[CATALOG], settings.fixity, FixityMetrics(app[METRICS].registry)),
+        clock=clock,
+        time=await TrustedTime.open(storage, clock, tolerance=tolerance, is_new_root=catalog.is_new),
+    )
+
+
+@asynccontextmanager
+async def _at_work(element: Element) -> AsyncGenerator[None, None]:
+    """Run the jobs of an element in the background."""
+    async with asyncio.TaskGroup() as tasks:
+        upkeep = partial(_look_after, element)
+        running = [
+            tasks.create_task(element.jobs.repeat("upkeep", upkeep, every=UPKEEP_INTERVAL)),
+            tasks.create_task(scrub(element)),
+        ]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
 
 
 def _require_abilities(storage: StorageBackend, settings: Settings) -> None:
