@@ -162,14 +162,15 @@ class Root:
             self.files.rename(staged, target)
         self.files.sync_directory(parent)
 
-    def require_places(self, keys: Iterable[str]) -> None:
+    def require_places(self, keys: Iterable[str], *, writable: set[str]) -> None:
         """Refuse objects that could not be put in their places; their directories are made if need be.
+
+        ``writable`` are directories that need not be asked again; it gains those that are asked.
 
         Raises:
             OSError: a directory cannot be made, or is behind a link, or may not be written to, or the place
                 of an object is a directory.
         """
-        writable: set[str] = set()
         for path in map(self.locate, keys):
             parent = os.path.dirname(path)
             self._make_durable(parent)

@@ -59,16 +59,33 @@ _APPEND: Final = APPEND.format(table="catalog_journal")
 @dataclass(slots=True)
 class _Batch:
     """What goes into one transaction. ``committed`` answers ``changes``, in their order, which are in the
-    journal before the ``modes``.
+    journal before the ``modes``. Whoever waits has a future of their own: to shield a common one
+    for each costs 2 to 4 µs more, twice in every upload (measured).
     """
 
-    done: asyncio.Future[None]
+    waiting: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
     begun: list[Intent] = field(default_factory=list[Intent])
     changes: list[Change] = field(default_factory=list[Change])
     modes: list[Mode] = field(default_factory=list[Mode])
     finished: list[tuple[Intent, IntentOutcome]] = field(default_factory=list[tuple[Intent, IntentOutcome]])
     recorded: list[Intent] = field(default_factory=list[Intent])
     committed: list[Committed] = field(default_factory=list[Committed])
+
+    def written(self) -> asyncio.Future[None]:
+        """Done when all of it is."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(written)
+        return written
+
+    def end(self, error: Exception | None) -> None:
+        """Tell all who still wait for it."""
+        for each in self.waiting:
+            if each.done():
+                continue
+            if error is None:
+                each.set_result(None)
+            else:
+                each.set_exception(error)
 
 
 class CatalogWriter:
@@ -102,7 +119,7 @@ class CatalogWriter:
         intent = Intent(self._last_transaction, operation, file_id, key, mode, cause)
         batch = self._next_batch()
         batch.begun.append(intent)
-        await asyncio.shield(batch.done)
+        await batch.written()
         return intent
 
     async def record(self, change: Change, *, finishes: Intent | None) -> Committed:
@@ -112,7 +129,7 @@ class CatalogWriter:
         batch.changes.append(change)
         if finishes is not None:
             batch.finished.append((finishes, "committed"))
-        await asyncio.shield(batch.done)
+        await batch.written()
         return batch.committed[number]
 
     async def record_mode(self, mode: Mode, *, finishes: Intent) -> None:
@@ -120,13 +137,13 @@ class CatalogWriter:
         batch = self._next_batch()
         batch.modes.append(mode)
         batch.finished.append((finishes, "committed"))
-        await asyncio.shield(batch.done)
+        await batch.written()
 
     async def finish(self, intent: Intent, outcome: IntentOutcome) -> None:
         """Log how it ended."""
         batch = self._next_batch()
         batch.finished.append((intent, outcome))
-        await asyncio.shield(batch.done)
+        await batch.written()
 
     def note_recorded(self, intent: Intent) -> None:
         """Log, with what is written next, that the audit record of an intent is there.
@@ -139,7 +156,7 @@ class CatalogWriter:
         """Log it now, if that is possible: nothing else may be written for a while."""
         if self._recorded:
             with suppress(ArtStoreError):
-                await asyncio.shield(self._next_batch().done)
+                await self._next_batch().written()
 
     async def close(self) -> None:
         """Wait until everything is written."""
@@ -155,7 +172,7 @@ class CatalogWriter:
 
     def _next_batch(self) -> _Batch:
         if self._waiting is None:
-            self._waiting = _Batch(done=asyncio.get_running_loop().create_future())
+            self._waiting = _Batch()
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
         return self._waiting
@@ -169,10 +186,9 @@ class CatalogWriter:
                     await self._write(batch)
             except Exception as error:
                 self._recorded[:0] = batch.recorded
-                batch.done.set_exception(error)
-                batch.done.exception()  # whoever waited may have been cancelled: nobody need see it
+                batch.end(error)
             else:
-                batch.done.set_result(None)
+                batch.end(None)
         self._flushing = None
 
     async def _write(self, batch: _Batch) -> None:

@@ -133,13 +133,13 @@ async def _create(element: Element, upload: Upload) -> Stored:
 
 async def _receive(storage: StorageBackend, key: str, upload: Upload, room: Reservation) -> _Data:
     """Store the body, unless it is small enough to be stored together with its sidecar."""
-    head = bytearray()
-    body = _watched(upload.body, room, head)
     size, checksum = upload.size, upload.attributes.checksum
     if storage.capabilities.atomic_batch is not None and size is not None and size <= SMALL:
-        content, sha256 = await gather(body, size=size, sha256=checksum)
-        return _Data(size, sha256, bytes(head), {key: content})
-    info = await storage.put(key, body, size=size, sha256=checksum)
+        content, sha256 = await gather(upload.body, size=size, sha256=checksum)
+        room.use(size)
+        return _Data(size, sha256, content[:HEAD_SIZE], {key: content})
+    head = bytearray()
+    info = await storage.put(key, _watched(upload.body, room, head), size=size, sha256=checksum)
     assert info.sha256 is not None, "the contract of put"
     return _Data(info.size, info.sha256, bytes(head), {})
 
