@@ -31,7 +31,9 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "over quota": (403, "QuotaExceeded"),
     "forbidden": (403, "AccessDenied"),
     "without bucket": (404, "NoSuchBucket"),
+    "moved": (301, "PermanentRedirect"),
 }
+LOGIN_PAGE: Final = "<html><body>Log in</body></html>"
 
 
 def everything(request: web.Request) -> bool:
@@ -84,6 +86,9 @@ class MisbehavingService:
             return _refusal(*REFUSALS[fault])
         if fault == "garbage":
             return web.Response(body=b"\x00 not what S3 says", content_type="application/xml")
+        if fault == "login page":
+            await request.read()
+            return web.Response(text=LOGIN_PAGE, content_type="text/html")
         if fault == "silent":
             await asyncio.sleep(3600)
         if fault == "reset":
@@ -118,6 +123,10 @@ class MisbehavingService:
         ) as answer:
             if fault == "unsorted":
                 return await _backwards(answer)
+            if fault == "without dates":
+                return await _rewritten(answer, "<LastModified>[^<]*", "<LastModified>yesterday")
+            if fault == "endless":
+                return await _rewritten(answer, "<IsTruncated>false", "<IsTruncated>true")
             if fault == "lost answers":
                 await answer.read()
                 return await _reset(request)
@@ -161,6 +170,12 @@ def _refusal(status: int, code: str) -> web.Response:
         content_type="application/xml",
         headers={"Retry-After": "7"},
     )
+
+
+async def _rewritten(answer: ClientResponse, pattern: str, replacement: str) -> web.Response:
+    """The answer with some of its document replaced."""
+    document = re.sub(pattern, replacement, await answer.text())
+    return web.Response(text=document, content_type="application/xml")
 
 
 async def _backwards(answer: ClientResponse) -> web.Response:

@@ -145,6 +145,7 @@ async def test_a_service_that_cannot_be_used_is_told_with_what_to_change(
         ("ignored ranges", "ignores byte ranges"),
         ("throttled", "the service fails (SlowDown): repair it"),
         ("garbage", "change endpoint_url"),
+        ("moved", "change option region"),
     ],
 )
 async def test_a_service_that_behaves_otherwise_is_told(

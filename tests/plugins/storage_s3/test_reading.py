@@ -109,6 +109,34 @@ async def test_a_listing_out_of_order_is_told(open_storage: OpenStorage, service
             await listed(storage)
 
 
+@pytest.mark.parametrize("fault", ["login page", "garbage", "without dates", "endless", "moved", "forbidden"])
+async def test_what_is_no_listing_is_no_bucket_without_objects(
+    open_storage: OpenStorage, service: MisbehavingService, fault: str
+) -> None:
+    async with open_storage(endpoint_url=service.url, probe=False, attempts=1) as storage:
+        await storage.put("key", body(b"content"))
+        service.fail(fault)
+
+        with pytest.raises(UnavailableError):
+            await listed(storage)
+
+
+@pytest.mark.parametrize("fault", ["login page", "garbage", "moved"])
+async def test_what_is_no_answer_of_s3_is_no_object(
+    open_storage: OpenStorage, service: MisbehavingService, fault: str
+) -> None:
+    async with open_storage(endpoint_url=service.url, probe=False, attempts=1) as storage:
+        await storage.put("key", body(b"content"))
+        service.fail(fault)
+
+        for attempt in (read(storage.get("key")), storage.head("key"), storage.put("new", body(b"content"))):
+            with pytest.raises(UnavailableError):
+                await attempt
+
+        service.heal()
+        assert await listed(storage) == ["key"]
+
+
 async def test_a_service_that_has_gone_is_unavailable(
     open_storage: OpenStorage, service: MisbehavingService
 ) -> None:

@@ -6,6 +6,7 @@ import resource
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from artstore.core.spec import ContentTooLargeError, StorageBackend, UnavailableError
 from artstore.core.testing import body, listed, read
@@ -114,6 +115,19 @@ async def test_leftovers_are_removed_when_they_are_old(
     await asyncio.sleep(1.5)  # their start is known in whole seconds, rounded up
     async with open_storage(prefix="se-01", leftover_age=0):
         assert [upload["Key"] for upload in swift.uploads(bucket)] == ["se-02/key"]
+
+
+async def test_a_listing_of_leftovers_that_does_not_go_on_is_told_and_keeps_nothing_from_working(
+    open_storage: OpenStorage, service: MisbehavingService
+) -> None:
+    service.fail("endless", applies=lambda request: "uploads" in request.query)
+
+    with capture_logs() as logs:
+        async with open_storage(endpoint_url=service.url, probe=False, attempts=1) as storage:
+            await storage.put("key", body(b"content"))
+
+    [told] = [entry["reason"] for entry in logs if entry["event"] == "leftovers_not_collected"]
+    assert told == "the storage does not say how its listing of uploads goes on"
 
 
 async def test_an_upload_in_progress_is_no_leftover(

@@ -17,7 +17,13 @@ from artstore.core.spec import (
     UnavailableError,
 )
 
-SDK_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError, HttpError, TimeoutError, OSError)
+STUMBLES: Final = (AttributeError, LookupError, RecursionError, ValueError)
+"""What the SDK comes to grief with over answers that S3 does not give: dates that are none, redirects in a
+circle."""
+SDK_ERRORS: Final = (
+    *(ClientError, BotoCoreError, ResponseParserError, HttpError, TimeoutError, OSError),
+    *STUMBLES,
+)
 ABSENT: Final = frozenset({"NoSuchKey", "NotFound", "404"})
 """The answer to HEAD has no body: there, the status is all that is known."""
 FULL: Final = frozenset({"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "507"})

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Set
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from artstore.core.spec import ArtStoreError, PluginContext
-from artstore.plugins.storage_s3.bucket import Bucket
+from artstore.core.spec import ArtStoreError, PluginContext, UnavailableError
+from artstore.plugins.storage_s3.bucket import Bucket, required
 from artstore.plugins.storage_s3.names import Names
 
 if TYPE_CHECKING:
@@ -80,4 +80,12 @@ class Collector:
                 yield upload
             if not page.get("IsTruncated"):
                 return
-            position = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+            before, position = (
+                position,
+                {
+                    "KeyMarker": required(page, "NextKeyMarker"),
+                    "UploadIdMarker": required(page, "NextUploadIdMarker"),
+                },
+            )
+            if position == before or not position["KeyMarker"]:
+                raise UnavailableError("the storage does not say how its listing of uploads goes on")

@@ -47,10 +47,13 @@ async def _entries(bucket: Bucket, *, prefix: str, after: str) -> AsyncIterator[
                 Bucket=bucket.name, Prefix=prefix, MaxKeys=bucket.page_size, **position
             )
         )
+        # A page that some proxy answers with, of whatever it is, is no bucket without objects.
+        is_truncated = required(page, "IsTruncated")
         for found in page.get("Contents", ()):
             yield found
-        if not page.get("IsTruncated"):
+        if not is_truncated:
             return
-        if "NextContinuationToken" not in page:
+        token = page.get("NextContinuationToken", "")
+        if token in ("", position.get("ContinuationToken")):
             raise UnavailableError("the storage does not say how its listing goes on")
-        position = {"ContinuationToken": page["NextContinuationToken"]}
+        position = {"ContinuationToken": token}

@@ -58,6 +58,8 @@ def _reason(error: BaseException, permission: str) -> str:
         return "no credentials are found: set access_key_id and secret_access_key"
     if isinstance(error, SSLError):
         return "its certificate is not trusted: set ca_bundle, or change endpoint_url"
+    if isinstance(error, RecursionError):
+        return "it redirects in a circle: change option region or endpoint_url"
     if isinstance(error, ValueError | ProfileNotFound):
         return str(error)
     return f"it cannot be reached ({type(error).__name__}): start it, or change endpoint_url"
