@@ -46,13 +46,21 @@ class InPlace(FaultyStorage):
 class Hasty(FaultyStorage):
     """Acknowledges what it will write soon."""
 
+    def __init__(self, storage: StorageBackend) -> None:
+        super().__init__(storage)
+        self._writing: set[asyncio.Task[None]] = set()
+
     async def put(
         self, key: str, body: AsyncIterable[bytes], *, size: int | None = None, sha256: str | None = None
     ) -> ObjectInfo:
         content = b"".join([chunk async for chunk in body])
         digest = hashlib.sha256(content).hexdigest()
-        self._writing = asyncio.create_task(self._write(key, content))
+        self._writing.add(asyncio.create_task(self._write(key, content)))
         return ObjectInfo(key, len(content), digest, datetime.now(UTC), digest)
+
+    async def written(self) -> None:
+        """Wait for everything that it has acknowledged."""
+        await asyncio.gather(*self._writing)
 
     async def _write(self, key: str, content: bytes) -> None:
         await asyncio.sleep(LAG)
@@ -74,8 +82,9 @@ async def open_in_place(
 @asynccontextmanager
 async def open_hasty(config: CarelessConfig, context: PluginContext) -> AsyncGenerator[StorageBackend, None]:
     async with open_local(LocalConfig(root=config.root, commit_log_size=0), context) as storage:
-        yield Hasty(storage)
-        await asyncio.sleep(2 * LAG)
+        hasty = Hasty(storage)
+        yield hasty
+        await hasty.written()
 
 
 @hookimpl

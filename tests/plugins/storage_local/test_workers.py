@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from artstore.core.spec import UnavailableError
 from artstore.plugins.storage_local.workers import Workers
 
 
@@ -55,6 +56,14 @@ async def test_closing_finishes_what_was_submitted() -> None:
     await workers.close()
 
     assert made == list(range(100))
+
+
+async def test_a_call_after_the_end_fails_instead_of_waiting_for_ever() -> None:
+    workers = Workers(1)
+    await workers.close()
+
+    with pytest.raises(UnavailableError):
+        await workers.submit(abs, -1)
 
 
 async def test_an_error_that_nobody_awaits_is_not_complained_about(workers: Workers) -> None:

@@ -8,6 +8,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import ParamSpec, TypeVar
 
+from artstore.core.spec import UnavailableError
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -25,18 +27,27 @@ class Workers:
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._outcomes: deque[Callable[[], None]] = deque()
         self._is_loop_woken = False
+        self._is_closed = False
         self._threads = [Thread(target=self._work, name="storage-local", daemon=True) for _ in range(threads)]
         for thread in self._threads:
             thread.start()
 
     def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-        """Call ``function`` in a thread, unless the future is cancelled before its turn comes."""
+        """Call ``function`` in a thread, unless the future is cancelled before its turn comes.
+
+        Raises, where it is awaited:
+            UnavailableError: after :meth:`close`; no thread would ever come to it.
+        """
         future: asyncio.Future[T] = self._loop.create_future()
+        if self._is_closed:
+            _fail(future, UnavailableError("the storage is closed"))
+            return future
         self._calls.put(partial(self._call, future, partial(function, *args, **kwargs)))
         return future
 
     async def close(self) -> None:
         """Finish every call that was submitted."""
+        self._is_closed = True
         for _ in self._threads:
             self._calls.put(None)
         await asyncio.to_thread(self._join)

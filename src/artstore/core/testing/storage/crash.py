@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from random import Random
 from signal import SIGKILL
@@ -193,13 +194,16 @@ async def mortal_process(opening: StorageOpening) -> AsyncGenerator[MortalProces
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=LONGEST_LINE,
+        start_new_session=True,
     )
     try:
         mortal = MortalProcess(process)
         mortal.send(opening.to_json())
         yield mortal
     finally:
-        process.kill()
+        # With the process that it has forked: that one holds its output, and might be stuck.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, SIGKILL)
         await process.communicate()
 
 
