@@ -1,5 +1,5 @@
 # One command per need. Each does its own set-up, in .venv, on a machine with Python >= 3.11.
-.PHONY: up test attacks slow sweep full check bench format clean
+.PHONY: up test coverage attacks slow sweep full check bench format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,9 +18,11 @@ up: $(VENV)/.run ## start all four roles on $(DATA)
 	$(BIN)/artstore up --data $(DATA) --base-port $(PORT)
 
 test: $(VENV)/.test ## the whole suite
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+coverage: $(VENV)/.test ## the whole suite, measured
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
-		--cov --cov-report= $(ARGS)
+	$(MAKE) test ARGS="--cov --cov-report= $(ARGS)"
 	$(BIN)/coverage report --skip-covered --skip-empty
 
 attacks: $(VENV)/.test ## the attacks that must fail, counted

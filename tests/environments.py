@@ -11,6 +11,10 @@ from typing import Final, NoReturn
 import pytest
 
 CACHE: Final = Path(__file__).parents[1] / ".cache"
+AUTHORITIES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Where OpenSSL reads, instead of where the system has them, whom to trust."""
+_ORIGINAL: Final = dict(os.environ)
+"""Before the tests trust nobody: what is installed comes over TLS."""
 
 
 def python_with(package: str, version: str) -> Path:
@@ -39,6 +43,6 @@ def _install(environment: Path, python: Path, requirement: str) -> None:
         [sys.executable, "-m", "venv", str(environment)],
         [str(python), "-m", "pip", "install", "--quiet", requirement],
     ):
-        completed = subprocess.run(command, capture_output=True, text=True, check=False)
+        completed = subprocess.run(command, capture_output=True, text=True, check=False, env=_ORIGINAL)
         if completed.returncode:
             missing(f"{requirement} cannot be installed: {completed.stderr[-1000:]}")
