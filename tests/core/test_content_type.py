@@ -62,7 +62,10 @@ def test_known_formats_are_recognised(head: bytes, filename: str, expected: str)
     [
         (b"plain words", "README", "text/plain; charset=utf-8"),
         ("слова".encode(), "a.txt", "text/plain; charset=utf-8"),
-        ("# слова".encode(), "a.md", "text/plain; charset=utf-8"),
+        ("# слова".encode(), "a.md", "text/markdown; charset=utf-8"),
+        (b"export let a = 1\n", "a.mjs", "text/javascript; charset=utf-8"),
+        (b"Words\n=====\n", "a.rst", "text/x-rst; charset=utf-8"),
+        (b"{\\rtf1 words}", "a.rtf", "application/rtf"),
         (b"a,b\n1,2\n", "a.csv", "text/csv; charset=utf-8"),
         (b"<!DOCTYPE html><html>", "a.html", "text/html; charset=utf-8"),
         (b"import os\n", "a.py", "text/x-python; charset=utf-8"),

@@ -21,6 +21,16 @@ _GENERAL: Final[Mapping[bytes, str]] = {
 }
 """Signatures that many formats share: what the file is when its name does not say more."""
 
+_SAME_EVERYWHERE: Final[Mapping[str, str]] = {
+    ".js": "text/javascript",  # RFC 9239
+    ".mjs": "text/javascript",
+    ".md": "text/markdown",  # RFC 7763
+    ".markdown": "text/markdown",
+    ".rst": "text/x-rst",
+    ".rtf": "application/rtf",
+}
+"""Where the tables of Python 3.11, 3.12 and 3.13 differ: a file is the same whatever looks at it."""
+
 _MIN_SIGNATURE: Final = 3
 """Bytes of a signature that is believed without the name: shorter ones begin too much by chance."""
 
@@ -114,7 +124,7 @@ def _types_by_extension() -> dict[str, str]:
     """The standard library's own table first: system files would make the answer depend on the machine."""
     rows = [*_rows(puremagic.magic_header_array), *_rows(puremagic.extension_only_array)]
     signed = {row.extension: row.mime_type for row in rows if row.extension and row.mime_type}
-    return {**signed, **mimetypes.MimeTypes().types_map[True]}
+    return {**signed, **mimetypes.MimeTypes().types_map[True], **_SAME_EVERYWHERE}
 
 
 def _rows(table: object) -> list[_Row]:
