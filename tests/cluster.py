@@ -21,12 +21,10 @@ from typing import Any, Final
 
 from multidict import CIMultiDict
 
-from tests.forked import run_forked
+from tests.forked import UNMEASURED, ForkedProcess, run_forked
 
 START_TIMEOUT: Final = 30.0
 OFFSETS: Final = {"admin": 0, "element": 10, "ingester": 20, "query": 30}
-UNMEASURED: Final = {"COVERAGE_PROCESS_CONFIG": ""}
-"""For processes that are killed, or cannot write: they never say what they ran, and note it in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +47,31 @@ class Cluster:
         self.tls = tls
         self.base_port = base_port or free_base_port()
         self.log = data.parent / f"{data.name}.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
         self._token: str | None = None
 
     def start(self, *, environment: Mapping[str, str] | None = None) -> "Cluster":
-        """Start and wait until every role is ready."""
+        """Start as a person does, and wait until every role is ready."""
         self.spawn(environment=environment)
         self.wait_until_ready()
         return self
 
     def spawn(self, *, environment: Mapping[str, str] | None = None) -> None:
-        """Start without waiting."""
+        """Start as a person does, without waiting."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    *(artstore(), "up", "--data", str(self.data), "--base-port", str(self.base_port)),
-                    *(["--tls"] if self.tls else []),
-                ],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **(environment or {})},
+                self._command(), stdout=log, stderr=log, env={**os.environ, **(environment or {})}
             )
         self._token = None
+
+    def fork(self, *, environment: Mapping[str, str] | None = None) -> "Cluster":
+        """Start, in a process that is there already, what the test is not about; wait until it is ready."""
+        self._process = ForkedProcess(
+            self._command(), stdout=self.log, stderr=self.log, environment=environment
+        )
+        self._token = None
+        self.wait_until_ready()
+        return self
 
     def wait_until_ready(self) -> None:
         """Poll the readiness of all roles.
@@ -85,7 +86,7 @@ class Cluster:
             time.sleep(0.05)
 
     @property
-    def process(self) -> "subprocess.Popen[bytes]":
+    def process(self) -> "subprocess.Popen[bytes] | ForkedProcess":
         assert self._process is not None, "the cluster has not been started"
         return self._process
 
@@ -158,6 +159,10 @@ class Cluster:
         """The end of the log."""
         return self.log.read_text(errors="replace")[-4000:] if self.log.exists() else ""
 
+    def _command(self) -> list[str]:
+        options = ["--tls"] if self.tls else []
+        return [artstore(), "up", "--data", str(self.data), "--base-port", str(self.base_port), *options]
+
     def _is_ready(self, role: str) -> bool:
         try:
             url, context = self.url(role, "/health/ready"), self.ssl_context()
@@ -170,10 +175,10 @@ class Cluster:
 def running_cluster(
     data: Path, *, tls: bool = False, environment: Mapping[str, str] | None = None
 ) -> Generator[Cluster, None, None]:
-    """A cluster that is up, and is gone afterwards."""
+    """A cluster that is up, and is killed afterwards."""
     cluster = Cluster(data, tls=tls)
     try:
-        yield cluster.start(environment=environment)
+        yield cluster.fork(environment={**UNMEASURED, **(environment or {})})
     finally:
         cluster.stop(signal.SIGKILL)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.attacks.forging import Attacker
-from tests.cluster import UNMEASURED, Cluster
+from tests.cluster import running_cluster
 
 UNLIMITED = {
     "ARTSTORE__SERVER__RATE_LIMITS__CREDENTIALS": "0",
@@ -17,8 +17,5 @@ UNLIMITED = {
 @pytest.fixture(scope="module")
 def attacker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacker]:
     """Who attacks a running cluster."""
-    cluster = Cluster(tmp_path_factory.mktemp("attacked") / "data")
-    try:
-        yield Attacker(cluster.start(environment=UNLIMITED | UNMEASURED))
-    finally:
-        cluster.kill()
+    with running_cluster(tmp_path_factory.mktemp("attacked") / "data", environment=UNLIMITED) as cluster:
+        yield Attacker(cluster)

@@ -18,7 +18,7 @@ from uuid import uuid4
 import pytest
 
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
-from tests.cluster import OFFSETS, UNMEASURED, Answer, Cluster, request
+from tests.cluster import OFFSETS, Answer, Cluster, request, running_cluster
 
 TOKEN: Final = "/api/v1/auth/token"
 ROLES: Final = tuple(OFFSETS)
@@ -33,11 +33,8 @@ ENVIRONMENT: Final = {
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path_factory.mktemp("attacked") / "data")
-    try:
-        yield cluster.start(environment=ENVIRONMENT | UNMEASURED)
-    finally:
-        cluster.kill()
+    with running_cluster(tmp_path_factory.mktemp("attacked") / "data", environment=ENVIRONMENT) as cluster:
+        yield cluster
 
 
 @pytest.fixture(autouse=True)

@@ -6,13 +6,13 @@ from uuid import uuid4
 
 import pytest
 
-from tests.cluster import UNMEASURED, Cluster, running_cluster
+from tests.cluster import Cluster, running_cluster
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster that the tests of one module share."""
-    with running_cluster(tmp_path_factory.mktemp("cluster") / "data", environment=UNMEASURED) as cluster:
+    with running_cluster(tmp_path_factory.mktemp("cluster") / "data") as cluster:
         yield cluster
 
 

@@ -13,17 +13,15 @@ from artstore.cli.audit_files import verify_files
 from artstore.core.audit.checkpoints import Checkpoint, CheckpointBody, CheckpointSigner, new_signing_key
 from artstore.core.audit.verification import Verification
 from tests.cli.commands import failure, store
-from tests.cluster import UNMEASURED, Cluster, run_artstore
+from tests.cluster import Cluster, run_artstore, running_cluster
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster that signs a checkpoint every second."""
-    cluster = Cluster(tmp_path_factory.mktemp("cluster") / "data")
-    try:
-        yield cluster.start(environment=UNMEASURED | {"ARTSTORE__AUDIT__CHECKPOINT_INTERVAL": "1"})
-    finally:
-        cluster.kill()
+    often = {"ARTSTORE__AUDIT__CHECKPOINT_INTERVAL": "1"}
+    with running_cluster(tmp_path_factory.mktemp("cluster") / "data", environment=often) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="module")

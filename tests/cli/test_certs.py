@@ -19,8 +19,9 @@ from artstore.cli.authority import Authority
 from artstore.core.spec import ConfigurationError
 from tests.cli.commands import failure, put_one
 from tests.cli.somebody import Somebody
-from tests.cluster import OFFSETS, UNMEASURED, Cluster, artstore, request, run_artstore, running_cluster
+from tests.cluster import OFFSETS, Cluster, artstore, request, run_artstore, running_cluster
 from tests.core.tls.certificates import write_certificate
+from tests.forked import UNMEASURED
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.commands import failure
 from tests.cli.somebody import Somebody
-from tests.cluster import UNMEASURED, Cluster, artstore, request, running_cluster
+from tests.cluster import Cluster, artstore, request, running_cluster
 
 PASSWORD = "Wet-Cabbage7-orbit"
 SUPER = "Old-Parsnip3-nebula"
@@ -20,7 +20,7 @@ SUPER = "Old-Parsnip3-nebula"
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster whose first person has chosen a password."""
-    with running_cluster(tmp_path_factory.mktemp("login") / "data", environment=UNMEASURED) as cluster:
+    with running_cluster(tmp_path_factory.mktemp("login") / "data") as cluster:
         first = (cluster.data / "secrets/admin-password").read_text()
         change = {"username": "admin", "password": first, "new_password": SUPER}
         answer = cluster.request("admin", "POST", "/api/v1/admin-auth/change-password", json_body=change)

@@ -13,7 +13,7 @@ from threading import Thread
 
 import pytest
 
-from tests.cluster import Answer, Cluster, artstore, free_base_port, request, run_artstore, running_cluster
+from tests.cluster import Answer, Cluster, artstore, free_base_port, request, run_artstore
 
 FILE_ID = "01920000-0000-7000-8000-000000000042"
 
@@ -21,8 +21,11 @@ FILE_ID = "01920000-0000-7000-8000-000000000042"
 @pytest.fixture
 def own_cluster(tmp_path: Path) -> Iterator[Cluster]:
     """A cluster that a test may stop."""
-    with running_cluster(tmp_path / "data") as cluster:
-        yield cluster
+    cluster = Cluster(tmp_path / "data")
+    try:
+        yield cluster.start()
+    finally:
+        cluster.kill()
 
 
 def test_a_port_that_is_taken_is_told_and_harms_nobody(cluster: Cluster, tmp_path: Path) -> None:

@@ -1,14 +1,13 @@
 """A cluster whose roles are processes of their own, so that one can be ended while the others run."""
 
-import os
 import signal
-import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cluster import OFFSETS, START_TIMEOUT, UNMEASURED, Cluster, artstore, request, run_artstore
+from tests.cluster import OFFSETS, START_TIMEOUT, Cluster, artstore, request, run_artstore
+from tests.forked import UNMEASURED, ForkedProcess
 
 
 class SeparateRoles(Cluster):
@@ -16,18 +15,17 @@ class SeparateRoles(Cluster):
 
     def __init__(self, data: Path) -> None:
         super().__init__(data)
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, ForkedProcess] = {}
         run_artstore("init", str(data), "--base-port", str(self.base_port))
 
     def start_role(self, role: str) -> None:
         """Start one role and wait until it is ready."""
-        with self.log.open("ab") as log:
-            self._processes[role] = subprocess.Popen(
-                [artstore(), "run", role, "--config", str(self.data / "artstore.toml")],
-                stdout=log,
-                stderr=log,
-                env=os.environ | UNMEASURED,
-            )
+        self._processes[role] = ForkedProcess(
+            [artstore(), "run", role, "--config", str(self.data / "artstore.toml")],
+            stdout=self.log,
+            stderr=self.log,
+            environment=UNMEASURED,
+        )
         deadline = time.monotonic() + START_TIMEOUT
         while not self._is_role_ready(role):
             assert time.monotonic() < deadline, f"{role} is not ready:\n{self.tail()}"

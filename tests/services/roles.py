@@ -16,7 +16,8 @@ from artstore.core.config import RoleName, Settings
 from artstore.core.keys import STOPPING
 from artstore.core.server import Listener, bound
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
-from tests.cluster import UNMEASURED, artstore
+from tests.cluster import artstore
+from tests.forked import UNMEASURED
 from tests.services.admin.harness import Port, eventually
 from tests.services.storage_element.harness import Answer
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from artstore.core.config import Settings
-from tests.cluster import UNMEASURED
+from tests.forked import UNMEASURED
 
 
 @asynccontextmanager

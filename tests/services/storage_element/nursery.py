@@ -21,7 +21,7 @@ from aiohttp import ClientSession
 from artstore.core.logging import configure_logging
 from artstore.core.spec import ArtStoreError, ConfigurationError
 from artstore.services.storage_element import opening
-from tests.cluster import UNMEASURED
+from tests.forked import UNMEASURED
 from tests.services.storage_element.harness import ElementClient
 from tests.services.storage_element.mortality import Fault, Misfortune
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from tests.cluster import UNMEASURED
+from tests.forked import UNMEASURED
 from tests.services.storage_element.harness import ElementClient
 
 
