@@ -23,7 +23,7 @@ from multidict import CIMultiDict
 
 from tests.forked import UNMEASURED, ForkedProcess, run_forked
 
-START_TIMEOUT: Final = 30.0
+START_TIMEOUT: Final = 90.0
 OFFSETS: Final = {"admin": 0, "element": 10, "ingester": 20, "query": 30}
 
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from artstore.cli.main import COMMANDS
 
-TIMEOUT: Final = 120.0
+TIMEOUT: Final = 240.0
 UNMEASURED: Final = {"COVERAGE_PROCESS_CONFIG": ""}
 """For processes that are killed, or cannot write: they never say what they ran, and note it in vain."""
 
