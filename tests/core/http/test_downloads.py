@@ -64,6 +64,7 @@ async def client(tmp_path: Path, way: Way) -> AsyncIterator[Client]:
                     open=lambda byte_range: storage.get(name, byte_range=byte_range),
                     verified=verified,
                     open_file=partial(paths.open, name) if way == "kernel" else None,
+                    open_cached=partial(paths.open_cached, name) if way == "kernel" else None,
                 ),
             )
 

@@ -8,6 +8,7 @@ import pytest
 
 from artstore.plugins.storage_local import openat2
 from artstore.plugins.storage_local.beneath import entered, kept, open_beneath
+from artstore.plugins.storage_local.openat2 import open_cached
 
 NO_SYSTEM_CALL = 100_000
 """What an old kernel says to ``openat2``, every kernel says to this."""
@@ -80,3 +81,36 @@ def test_no_descriptor_is_left_open(top: str) -> None:
         open_beneath(top, f"{top}/a/b/file/deeper", os.O_RDONLY)
 
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_whose_way_the_kernel_has_at_hand_is_opened_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").write_bytes(b"content")
+
+    # It may say no at any time: when somebody renames a directory meanwhile, for one.
+    tries = (open_cached(str(tmp_path), "a/file") for _ in range(1000))
+    descriptor = next(each for each in tries if each is not None)
+
+    assert os.read(descriptor, 100) == b"content"
+    os.close(descriptor)
+
+
+def test_nothing_is_opened_at_once_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").write_bytes(b"content")
+    (tmp_path / "a" / "link").symlink_to(tmp_path / "a" / "file")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+
+    assert open_cached(str(tmp_path), "a/link") is None
+    assert open_cached(str(tmp_path), "b/file") is None
+
+
+def test_what_cannot_be_opened_at_once_is_left_to_who_may_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+
+    assert open_cached(str(tmp_path), "missing") is None
+    assert open_cached(str(tmp_path / "no such root"), "file") is None
+    monkeypatch.setattr(openat2, "OPENAT2", NO_SYSTEM_CALL)
+    assert open_cached(str(tmp_path), "file") is None

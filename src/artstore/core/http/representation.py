@@ -16,7 +16,7 @@ class Representation:
     """What is to be served. ``sha256`` is its strong validator and, in hex, the digest it has to have.
 
     ``open_file`` gives a descriptor of the local file that holds it, where there is one, and blocks;
-    ``verified`` remembers such files.
+    ``open_cached`` gives one, or none, at once. ``verified`` remembers such files.
     """
 
     size: int
@@ -27,6 +27,7 @@ class Representation:
     open: OpenReader
     verified: RecentlyVerified
     open_file: Callable[[], int] | None = None
+    open_cached: Callable[[], int | None] | None = None
 
     def check_size(self, found: int) -> None:
         """Refuse data of another size.

@@ -76,7 +76,9 @@ async def send_file(
     A whole file that was not hashed recently is hashed window by window, ahead of being sent: both read
     the same pages of the kernel's cache. Its last window stays back until the digest is known.
     """
-    sending = await asyncio.to_thread(_Sending, served, part)
+    sending = _begin_at_once(served, part)
+    if sending is None:
+        sending = await asyncio.to_thread(_begin, served, part)
     try:
         await sending.run(request, response)
     finally:
@@ -84,21 +86,53 @@ async def send_file(
     await response.write_eof()
 
 
-class _Sending:
-    """One local file on its way. Making it blocks: it opens the file and hashes its first window."""
+def _begin_at_once(served: Representation, part: ByteRange | None) -> "_Sending | None":
+    """The file on its way, where neither opening nor hashing it has to wait for the disk.
 
-    def __init__(self, served: Representation, part: ByteRange | None) -> None:
+    A hand-over to a thread would be a seventh of the processor time of a megabyte (measured).
+    """
+    if served.open_cached is None or (descriptor := served.open_cached()) is None:
+        return None
+    sending = _Sending(served, part, _checked(served, descriptor))
+    if sending.is_hashing:
+        sending.close()
+        return None
+    return sending
+
+
+def _begin(served: Representation, part: ByteRange | None) -> "_Sending":
+    """The file on its way, its first window hashed if that must be. Blocks."""
+    assert served.open_file is not None
+    with _failures_told():
+        descriptor = served.open_file()
+    sending = _Sending(served, part, _checked(served, descriptor))
+    try:
+        sending.hash_first()
+    except BaseException:
+        sending.close()
+        raise
+    return sending
+
+
+class _Sending:
+    """One local file on its way."""
+
+    def __init__(self, served: Representation, part: ByteRange | None, file: FileIO) -> None:
         self._served = served
         self._start, self._end = (0, served.size) if part is None else (part.start, part.end + 1)
-        self._file = _open(served)
-        self._identity = FileIdentity.of(self._file.fileno(), served.sha256)
+        self._file = file
+        self._identity = FileIdentity.of(file.fileno(), served.sha256)
         is_whole = self._end - self._start == served.size
         self._hasher = Hasher() if is_whole and self._identity not in served.verified else None
-        try:
-            self._hash(self._start)
-        except BaseException:
-            self.close()
-            raise
+
+    @property
+    def is_hashing(self) -> bool:
+        """Whether the file has to be hashed before all of it may leave."""
+        return self._hasher is not None
+
+    def hash_first(self) -> None:
+        """Hash the first window, if any. Blocks."""
+        self._hash(self._start)
 
     def close(self) -> None:
         """A window may still be hashed if the client has gone: nobody looks at that digest."""
@@ -165,20 +199,18 @@ def _is_connected(transport: asyncio.Transport) -> bool:
     return True
 
 
-def _open(served: Representation) -> FileIO:
-    """The local file. A link, directory or device in its place is none. Blocks."""
-    assert served.open_file is not None
-    with _failures_told():
-        file = FileIO(served.open_file(), "rb")
+def _checked(served: Representation, descriptor: int) -> FileIO:
+    """The local file, if it can be it. A directory or device in its place is none."""
     try:
-        status = os.fstat(file.fileno())
+        with _failures_told():
+            status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise NotFoundError(_MISSING)
         served.check_size(status.st_size)
     except ArtStoreError:
-        file.close()
+        os.close(descriptor)
         raise
-    return file
+    return FileIO(descriptor, "rb")
 
 
 @contextmanager

@@ -122,6 +122,14 @@ class LocalPaths(Protocol):
         """
         return os.open(self.path(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
 
+    def open_cached(self, key: str) -> int | None:
+        """The same at once, which the event loop may wait for: ``None`` where the disk may have to be asked.
+
+        ``None`` also where it fails, since :meth:`open` tells why. A storage that cannot know need not
+        override this.
+        """
+        return None
+
 
 @runtime_checkable
 class Presigner(Protocol):

@@ -45,6 +45,7 @@ from artstore.plugins.storage_local.beneath import kept, open_beneath
 from artstore.plugins.storage_local.commit_log import LARGEST_BATCH, CommitLog
 from artstore.plugins.storage_local.files import FULL
 from artstore.plugins.storage_local.listing import walk
+from artstore.plugins.storage_local.openat2 import open_cached
 from artstore.plugins.storage_local.reading import (
     OPEN_FLAGS,
     OpenFile,
@@ -99,6 +100,10 @@ class LocalStorage(StorageBackend, LocalPaths, AtomicBatch, ExclusiveUse, Strang
 
     def open(self, key: str) -> int:
         return open_beneath(self._root.path, self._root.locate(key), OPEN_FLAGS)
+
+    def open_cached(self, key: str) -> int | None:
+        top = self._root.path
+        return open_cached(top, self._root.locate(key).removeprefix(top).strip("/"))
 
     async def is_certain(self) -> bool:
         return await self._run("", self._root.is_locked)

@@ -63,6 +63,7 @@ async def _serve(request: web.Request, element: Element, file_id: UUID) -> web.S
         modified_at=attributes.created_at,
         open=opened,
         open_file=None if paths is None else partial(paths.open, key),
+        open_cached=None if paths is None else partial(paths.open_cached, key),
         verified=element.verified,
     )
     try:
