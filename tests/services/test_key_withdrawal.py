@@ -100,7 +100,8 @@ async def test_a_withdrawn_key_stays_so_while_admin_is_away_and_when_it_is_back(
     await cluster.until_answered(new, 200)
 
     await cluster.admin.stop()
-    await cluster.until_answered(thief.token(like=honest), 401)
+    # Whether admin has published such a key since they asked last, they cannot know.
+    assert await cluster.statuses(thief.token(like=honest)) <= {401, 503}
     assert await cluster.statuses(new) == {200}
 
     await cluster.admin.start()

@@ -73,8 +73,12 @@ class IssuerKeys:
         if key is None or not self.fresh_for:
             # Whoever holds a stale key waits for a fresh one, but only until the issuer is known to be
             # down: an outage delays one moment's requests, not all of them.
-            await self._refresh(wait=key is None or self._failure is None)
+            has_asked = await self._refresh(wait=key is None or self._failure is None)
             key = self._usable(kid)
+            if has_asked and key is None and self._failure is None:
+                # Anybody can make up the name of a key. One that is there takes the place of another that was
+                # withdrawn, perhaps: it is found at once.
+                self._next_fetch = self._clock() + self._config.refetch_cooldown
         if key is not None:
             return key
         if self._failure is not None:
@@ -82,7 +86,10 @@ class IssuerKeys:
                 "the token issuer cannot be reached, so the access token cannot be checked; try again",
                 retry_after=FAILURE_PAUSE,
             )
-        raise UnauthenticatedError("the access token is signed with an unknown key; request a new one")
+        raise UnauthenticatedError(
+            "the access token is signed with a key that the issuer is not known to publish; if the token is "
+            "new, send it again in a few seconds, else request a new one"
+        )
 
     async def close(self) -> None:
         """Give up a fetch that is under way."""
@@ -94,12 +101,15 @@ class IssuerKeys:
     def _usable(self, kid: str) -> RSAPublicKey | None:
         return self._keys.get(kid) if self._clock() < self._usable_until else None
 
-    async def _refresh(self, *, wait: bool) -> None:
-        if self._fetch is None and self._clock() >= self._next_fetch:
+    async def _refresh(self, *, wait: bool) -> bool:
+        """Whether the issuer was asked for this caller."""
+        asks = self._fetch is None and self._clock() >= self._next_fetch
+        if asks:
             self._fetch = asyncio.create_task(self._fetch_keys())
         if self._fetch is not None and wait:
             # Shielded: a client that goes away must not take the fetch from the others.
             await asyncio.shield(self._fetch)
+        return asks
 
     async def _fetch_keys(self) -> None:
         try:
@@ -131,8 +141,7 @@ class IssuerKeys:
         if document != self._document:
             self._read(document)
         now = self._clock()
-        self._next_fetch = now + self._config.refetch_cooldown
-        self._fresh_until = max(self._next_fetch, now + min(lifetime, LONGEST_LIFETIME))
+        self._fresh_until = now + max(self._config.refetch_cooldown, min(lifetime, LONGEST_LIFETIME))
         self._usable_until = now + LONGEST_LIFETIME
         self._failure = None
         self._count_fetch(outcome="success")

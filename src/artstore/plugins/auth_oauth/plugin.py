@@ -42,7 +42,8 @@ class OAuthConfig(PluginConfig):
         Field(gt=0, le=86_400, description="Seconds to keep keys when the issuer sends no `Cache-Control`."),
     ] = 300
     refetch_cooldown: Annotated[
-        float, Field(gt=0, le=3600, description="Least number of seconds between two requests for the keys.")
+        float,
+        Field(gt=0, le=3600, description="Least number of seconds between two searches that find no key."),
     ] = 10
     timeout: Annotated[float, Field(gt=0, le=60, description="Seconds the issuer has to answer.")] = 5
 
