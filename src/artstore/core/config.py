@@ -125,7 +125,7 @@ class AuditSettings(Section):
         float,
         Field(
             ge=1,
-            description="Seconds after which a checkpoint of new records is signed; in a new log earlier.",
+            description="Seconds after which a checkpoint of new records is signed.",
         ),
     ] = 3600
     checkpoint_records: Annotated[

@@ -99,17 +99,6 @@ async def test_checkpoints_vouch_for_what_is_verified(with_element: StartAdmin) 
         assert report["covered_to"] >= document["size"]
 
 
-async def test_the_first_checkpoint_of_a_log_comes_early(start: StartAdmin, element: ElementServer) -> None:
-    async with start(elements=[element.url], audit=SELDOM) as admin:
-        await admin.get(LOG)
-        assert await sql(admin, "SELECT 1 FROM audit_checkpoints") == []
-
-        six_minutes = 6 * 60 * 1_000_000
-        await sql(admin, f"UPDATE audit_log SET occurred_at = occurred_at - {six_minutes} WHERE position = 1")
-
-        assert (await published(admin))["number"] == 1
-
-
 async def test_a_checkpoint_comes_early_when_there_are_many_records(
     start: StartAdmin, element: ElementServer
 ) -> None:

@@ -23,8 +23,7 @@ from tests.services.storage_element.harness import (
 from tests.services.storage_element.mortality import Misfortune
 from tests.services.storage_element.nursery import Nursery, opened_nursery
 
-SECOND_RECORD: Final = Misfortune("killed recording", 2)
-"""The first tells of the start."""
+FIRST_CHANGE: Final = Misfortune("killed recording", 1)
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def recording(data: Path, issuer: IssuerServer) -> AbstractAsyncContextManager[E
 async def test_what_a_killed_element_had_not_recorded_yet_is_recorded_at_its_next_start(
     nursery: Nursery, issuer: IssuerServer, tmp_path: Path
 ) -> None:
-    async with nursery.element(tmp_path, issuer.jwks_url, SECOND_RECORD) as child:
+    async with nursery.element(tmp_path, issuer.jwks_url, FIRST_CHANGE) as child:
         with pytest.raises(ClientError):
             await child.client.put(b"content", headers={"X-Request-ID": "the-upload"})
         assert await child.stop() != 0

@@ -24,9 +24,6 @@ from artstore.services.admin.checkpoint_shelf import CheckpointShelf
 CHECK_INTERVAL: Final = 1.0
 """Seconds between two looks at whether something is due."""
 
-FIRST_SHARE: Final = 12
-"""The first checkpoint comes after this part of the interval, each further one at twice the age of a log."""
-
 _log: Final = get_logger("audit")
 
 
@@ -40,13 +37,6 @@ class Schedule:
     interval: timedelta
     retention: timedelta
     overdue: timedelta
-
-    def pause(self, *, age: timedelta) -> timedelta:
-        """How long after a checkpoint the next one comes, by the age that the log had then.
-
-        Nothing would vouch for most of the life of a log that is new otherwise.
-        """
-        return min(self.interval, max(age, self.interval / FIRST_SHARE))
 
 
 class AuditKeeper:
@@ -130,10 +120,8 @@ class AuditKeeper:
         oldest = await self._checkpoints.oldest_record()
         if new <= 0 or oldest is None:
             return False
-        begun = oldest[1]
-        since = begun if newest is None else newest.created_at
-        pause = self._schedule.pause(age=since - begun)
-        return self._now() - since >= pause or new >= self._schedule.records
+        since = oldest[1] if newest is None else newest.created_at
+        return self._now() - since >= self._schedule.interval or new >= self._schedule.records
 
     async def _next(self, newest: CheckpointSummary | None) -> Checkpoint:
         """The checkpoint of the next records.
