@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from random import Random
 from typing import Final
 
@@ -40,7 +41,8 @@ CLIENT_CLOSED_REQUEST: Final = 499
 
 _VALID_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Asked for every few seconds by machines: logged at debug, so that the log tells of real work.
-_QUIET_ROUTES: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
+_PROBES: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
+_POLLS: Final = frozenset({"/api/v1/auth/revocations", "/api/v1/info", "/api/v1/journal"})
 _random = Random()  # noqa: S311 - ids tell requests apart and guard nothing
 _log = get_logger("http")
 
@@ -92,7 +94,8 @@ async def log_access(request: web.Request, handler: Handler) -> web.StreamRespon
         return response
     finally:
         route = _route(request)
-        write = _log.debug if route in _QUIET_ROUTES else _log.info
+        is_routine = route in _PROBES or (route in _POLLS and status == HTTPStatus.OK)
+        write = _log.debug if is_routine else _log.info
         principal = request.get(PRINCIPAL)
         write(
             "request_served",
