@@ -1,9 +1,10 @@
 """Clients of the service, as the configuration wants them."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aioboto3
 from aiobotocore.session import AioSession
@@ -13,6 +14,7 @@ from botocore.loaders import Loader, create_loader
 from pydantic import SecretStr
 
 from artstore.plugins.storage_s3.config import S3Config
+from artstore.plugins.storage_s3.errors import CircularRedirectError
 from artstore.plugins.storage_s3.refusals import Refusals
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ def new_session(config: S3Config) -> aioboto3.Session:
     """A session that has read all that the SDK reads from disk. Blocks."""
     core = AioSession()
     core.register_component("data_loader", _loader())
+    core.register("needs-retry.s3.HeadBucket", _end_circle)
     session = aioboto3.Session(
         botocore_session=core,
         aws_access_key_id=config.access_key_id,
@@ -70,6 +73,22 @@ def open_client(session: aioboto3.Session, config: S3Config) -> AbstractAsyncCon
             parameter_validation=False,
         ),
     )
+
+
+def _end_circle(response: tuple[Any, Mapping[str, Any]] | None, **_: object) -> None:
+    """Follow no redirect that does not say where to.
+
+    The SDK then asks HEAD for the region of the bucket. Where that is redirected, too, as by a proxy, it
+    would ask again and again, up to the interpreter's limit of recursion, at which connections are left open.
+
+    Raises:
+        CircularRedirectError: HEAD was redirected.
+    """
+    if response is None:
+        return
+    metadata = response[1]["ResponseMetadata"]
+    if 300 <= metadata["HTTPStatusCode"] < 400 and "x-amz-bucket-region" not in metadata["HTTPHeaders"]:
+        raise CircularRedirectError
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

@@ -17,9 +17,13 @@ from artstore.core.spec import (
     UnavailableError,
 )
 
-STUMBLES: Final = (AttributeError, LookupError, RecursionError, ValueError)
-"""What the SDK comes to grief with over answers that S3 does not give: dates that are none, redirects in a
-circle."""
+
+class CircularRedirectError(Exception):
+    """Whoever asks where the bucket is, is sent away again."""
+
+
+STUMBLES: Final = (AttributeError, CircularRedirectError, LookupError, ValueError)
+"""What comes of answers that S3 does not give: dates that are none, redirects in a circle."""
 SDK_ERRORS: Final = (
     *(ClientError, BotoCoreError, ResponseParserError, HttpError, TimeoutError, OSError),
     *STUMBLES,

@@ -13,7 +13,7 @@ from botocore.exceptions import (
 
 from artstore.core.spec import ConfigurationError
 from artstore.plugins.storage_s3.config import S3Config
-from artstore.plugins.storage_s3.errors import error_code, status
+from artstore.plugins.storage_s3.errors import CircularRedirectError, error_code, status
 
 UNKNOWN_KEY: Final = "it does not know the access key: change access_key_id"
 ADVICE: Final[Mapping[str, str]] = {
@@ -58,7 +58,7 @@ def _reason(error: BaseException, permission: str) -> str:
         return "no credentials are found: set access_key_id and secret_access_key"
     if isinstance(error, SSLError):
         return "its certificate is not trusted: set ca_bundle, or change endpoint_url"
-    if isinstance(error, RecursionError):
+    if isinstance(error, CircularRedirectError):
         return "it redirects in a circle: change option region or endpoint_url"
     if isinstance(error, ValueError | ProfileNotFound):
         return str(error)
