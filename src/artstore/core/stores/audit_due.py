@@ -7,15 +7,8 @@ from typing import Final
 
 from artstore.core.audit.notes import Cause, present_cause
 from artstore.core.audit.record import AuditRecord
-from artstore.core.spec import (
-    Database,
-    Dialect,
-    Parameters,
-    Row,
-    SearchIndex,
-    Statement,
-    Transaction,
-)
+from artstore.core.spec import Database, Parameters, Row, Statement, Transaction
+from artstore.core.stores.forwarding import ForwardingDatabase
 from artstore.core.stores.rows import text, to_microseconds
 
 OVERDUE_AT_ONCE: Final = 500
@@ -28,41 +21,20 @@ _SETTLE: Final = "DELETE FROM audit_due WHERE change = :change"
 _OVERDUE: Final = "SELECT cause FROM audit_due WHERE created_at < :before ORDER BY created_at LIMIT :limit"
 
 
-class RecordedDatabase(Database):
+class RecordedDatabase(ForwardingDatabase):
     """What a request changes in it leaves the audit record that is due for that, in the same transaction.
 
     So there is no change of which nobody knows who made it, though the process was killed before it
     recorded it, or its spool is lost.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    @property
-    def dialect(self) -> Dialect:
-        return self._database.dialect
-
-    @property
-    def url(self) -> str:
-        return self._database.url
-
-    @property
-    def search_index(self) -> SearchIndex | None:
-        return self._database.search_index
-
-    async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
-        return await self._database.fetch_one(sql, parameters)
-
-    async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> Sequence[Row]:
-        return await self._database.fetch_all(sql, parameters)
-
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         cause = present_cause()
-        return self._database.transaction() if cause is None else self._owing(cause)
+        return super().transaction() if cause is None else self._owing(cause)
 
     @asynccontextmanager
     async def _owing(self, cause: Cause) -> AsyncGenerator[Transaction, None]:
-        async with self._database.transaction() as transaction:
+        async with super().transaction() as transaction:
             watched = _Watched(transaction)
             yield watched
             if watched.has_changed:

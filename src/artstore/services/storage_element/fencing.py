@@ -9,50 +9,29 @@ from artstore.core.spec import (
     ByteRange,
     Capabilities,
     Database,
-    Dialect,
     ObjectInfo,
-    Parameters,
-    Row,
-    SearchIndex,
     StorageBackend,
     StorageReader,
     Transaction,
     Usage,
 )
+from artstore.core.stores.forwarding import ForwardingDatabase
 from artstore.services.storage_element.lease import RootLease
 
 
-class FencedDatabase(Database):
+class FencedDatabase(ForwardingDatabase):
     """Another database. A transaction needs the lease at its beginning, and again before it counts."""
 
     def __init__(self, database: Database, lease: RootLease) -> None:
-        self._database = database
+        super().__init__(database)
         self._lease = lease
-
-    @property
-    def dialect(self) -> Dialect:
-        return self._database.dialect
-
-    @property
-    def url(self) -> str:
-        return self._database.url
-
-    @property
-    def search_index(self) -> SearchIndex | None:
-        return self._database.search_index
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction, None]:
         self._lease.check()
-        async with self._database.transaction() as transaction:
+        async with super().transaction() as transaction:
             yield transaction
             self._lease.check()
-
-    async def fetch_all(self, sql: str, parameters: Parameters | None = None) -> Sequence[Row]:
-        return await self._database.fetch_all(sql, parameters)
-
-    async def fetch_one(self, sql: str, parameters: Parameters | None = None) -> Row | None:
-        return await self._database.fetch_one(sql, parameters)
 
 
 class FencedStorage(StorageBackend, AtomicBatch):
