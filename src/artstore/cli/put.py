@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,7 +13,8 @@ from pydantic import Field
 from artstore.cli.arguments import attributes as parse_attributes
 from artstore.cli.arguments import validated
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
-from artstore.cli.local_files import READ_SIZE, LocalFile, measure
+from artstore.cli.file_bodies import FileBody
+from artstore.cli.local_files import LocalFile, measure
 from artstore.cli.many_files import FilesReport, find_files, for_each_file
 from artstore.cli.output import (
     JsonOption,
@@ -103,22 +104,14 @@ class Putter:
             "Idempotency-Key": key,
         }
         url = self.archive.url("ingester", "/api/v1/files")
-        sent = 0
-
-        async def body() -> AsyncIterator[bytes]:
-            nonlocal sent
-            async for chunk in read(file):
-                yield chunk
-                sent += len(chunk)
-                self.progress.advance(len(chunk))
-
+        body = FileBody(file, self.progress)
         try:
             async with self.archive.client.request(
-                "POST", url, headers=headers, data=body(), deadline=None
+                "POST", url, headers=headers, data=body, deadline=None
             ) as response:
                 return parse(UploadAnswer, await response.read())
         except ArtStoreError:
-            self.progress.advance(-sent)
+            body.take_back()
             raise
 
 
@@ -171,21 +164,6 @@ async def is_stored(archive: Archive, file: LocalFile, digest: str) -> bool:
     )
     answer = await archive.client.post(archive.url("query", "/api/v1/search"), criteria)
     return parse(SearchPage, answer).total > 0
-
-
-async def read(file: LocalFile) -> AsyncIterator[bytes]:
-    """The file's first ``size`` bytes, read in a thread; one that has fewer by now ends in an error."""
-    opened = await asyncio.to_thread(file.path.open, "rb")
-    left = file.size
-    try:
-        while left:
-            chunk = await asyncio.to_thread(opened.read, min(READ_SIZE, left))
-            if not chunk:
-                raise EOFError("the file became shorter")
-            left -= len(chunk)
-            yield chunk
-    finally:
-        await asyncio.to_thread(opened.close)
 
 
 def _common_attributes(

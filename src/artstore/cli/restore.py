@@ -1,7 +1,7 @@
 """`artstore restore`: an operator's side of getting data back from an archive."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,6 +13,7 @@ from aiohttp import hdrs
 from pydantic import JsonValue
 
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
+from artstore.cli.file_bodies import FileBody
 from artstore.cli.local_files import LocalFile, find, measure, printable
 from artstore.cli.output import (
     JsonOption,
@@ -25,7 +26,6 @@ from artstore.cli.output import (
     time_text,
     transfer_progress,
 )
-from artstore.cli.put import read
 from artstore.core.attributes import FileAttributes
 from artstore.core.client.roles import parse
 from artstore.core.exchange import Element, ElementPage, StoredFile
@@ -211,7 +211,7 @@ async def _put_copy(
     )
     headers = {ATTRIBUTES_HEADER: described.encode_header(), hdrs.CONTENT_LENGTH: str(local.size)}
     async with archive.client.request(
-        "PUT", f"{url}/content", headers=headers, data=_watched(local, progress), deadline=None
+        "PUT", f"{url}/content", headers=headers, data=FileBody(local, progress), deadline=None
     ) as response:
         await response.read()
     said: dict[str, object] = {
@@ -234,12 +234,6 @@ async def _patch(archive: Archive, url: str, said: dict[str, object]) -> FileAtt
         "PATCH", url, data=orjson.dumps(said), headers={hdrs.CONTENT_TYPE: "application/json"}
     ) as response:
         return parse(StoredFile, await response.read()).attributes
-
-
-async def _watched(local: LocalFile, progress: TransferProgress) -> AsyncIterator[bytes]:
-    async for chunk in read(local):
-        yield chunk
-        progress.advance(len(chunk))
 
 
 async def _find(archive: Archive, name: UUID, *, may_ask: bool = False) -> tuple[Element, RestoreRequest]:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from artstore.core.client.metrics import ClientMetrics
 from artstore.core.client.roles import RoleClient, open_client
 from artstore.core.client.tokens import ClientCredentials, TokenSource
+from artstore.core.http.bodies import leave_client_waiting
 from tests.clock import Clock
 from tests.core.client.peer import Peer
 
@@ -25,6 +26,7 @@ async def peer() -> AsyncIterator[Peer]:
     peer = Peer()
     app = web.Application()
     app.router.add_post("/token", peer.issue)
+    app.router.add_post("/store", peer.store, expect_handler=leave_client_waiting)
     app.router.add_route("*", "/{what}", peer.serve)
     async with TestServer(app) as server:
         peer.server = server

@@ -7,6 +7,8 @@ from aiohttp import encode_basic_auth, web
 from aiohttp.test_utils import BaseTestServer
 from pydantic import BaseModel
 
+from artstore.core.http.bodies import ask_for_body
+
 
 class Thing(BaseModel):
     """An answer."""
@@ -27,6 +29,7 @@ class Peer:
     issuer_location: str | None = None
     refused: set[str] = field(default_factory=set[str])
     seen: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    stored: list[bytes] = field(default_factory=list[bytes])
 
     def url(self, path: str) -> str:
         assert self.server is not None
@@ -47,9 +50,7 @@ class Peer:
         return web.json_response(answer)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        token = request.headers["Authorization"].removeprefix("Bearer ")
-        self.seen.append((token, request.headers.get("X-Request-ID", "")))
-        if token in self.refused:
+        if self._refuses(request):
             return web.Response(status=401)
         match request.match_info["what"]:
             case "thing":
@@ -82,6 +83,14 @@ class Peer:
                 pass
         return web.Response(status=500, body=b"secret stack")
 
+    async def store(self, request: web.Request) -> web.Response:
+        """Take a body, of which a client that waits sends nothing before."""
+        if self._refuses(request):
+            return web.Response(status=401)
+        await ask_for_body(request)
+        self.stored.append(await request.read())
+        return web.json_response({"number": len(self.stored)})
+
     async def go_on(self, request: web.Request, what: str) -> None:
         """An answer, or a failure, that never ends, or only begins."""
         response = web.StreamResponse(status=500 if what.endswith("failure") else 200)
@@ -90,3 +99,8 @@ class Peer:
             await response.write(b"x" * 16384)
         await response.write(b"x")
         await asyncio.sleep(30)
+
+    def _refuses(self, request: web.Request) -> bool:
+        token = request.headers["Authorization"].removeprefix("Bearer ")
+        self.seen.append((token, request.headers.get("X-Request-ID", "")))
+        return token in self.refused

@@ -1,6 +1,7 @@
 """How one role calls another: tokens, retries, deadlines, and what an answer means. Real servers."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,6 +12,8 @@ from artstore.core.spec import UnavailableError, UpstreamError
 from tests.clock import Clock
 from tests.core.client.peer import Peer, Thing
 from tests.services.admin.harness import eventually
+
+BODY = bytes(range(256)) * 2048
 
 
 async def test_one_token_serves_many_calls(peer: Peer, client: RoleClient) -> None:
@@ -61,6 +64,51 @@ async def test_credentials_that_stay_refused_are_told_after_one_retry(peer: Peer
         await client.get(peer.url("/thing"), Thing)
 
     assert len(peer.seen) == 2
+
+
+async def chunks() -> AsyncIterator[bytes]:
+    """A body of :data:`BODY`, which sockets do not take in one go."""
+    for start in range(0, len(BODY), 64 * 1024):
+        yield BODY[start : start + 64 * 1024]
+
+
+async def test_a_crowd_of_uploads_whose_token_is_refused_sends_all_again_with_one_other(
+    peer: Peer, client: RoleClient
+) -> None:
+    await client.get(peer.url("/thing"), Thing)
+    peer.refused.add("token-1")
+
+    async def store() -> int:
+        async with client.request("POST", peer.url("/store"), data=chunks) as response:
+            return response.status
+
+    assert await asyncio.gather(*(store() for _ in range(8))) == [200] * 8
+    assert peer.stored == [BODY] * 8
+    assert peer.tokens_issued == 2
+
+
+async def test_a_stream_that_nobody_has_asked_for_is_sent_with_a_fresh_token(
+    peer: Peer, client: RoleClient
+) -> None:
+    peer.refused.add("token-1")
+
+    async with client.request(
+        "POST", peer.url("/store"), data=chunks(), headers={"Expect": "100-continue"}
+    ) as response:
+        assert response.status == 200
+
+    assert peer.stored == [BODY]
+
+
+async def test_a_stream_of_which_some_is_gone_is_not_sent_again(peer: Peer, client: RoleClient) -> None:
+    peer.refused.add("token-1")
+
+    with pytest.raises(UpstreamError):
+        async with client.request("POST", peer.url("/store"), data=chunks()):
+            pass
+
+    assert [token for token, _ in peer.seen] == ["token-1"]
+    assert await client.get(peer.url("/thing"), Thing) == Thing(number=1)
 
 
 async def test_a_caller_that_gives_up_does_not_take_the_token_from_the_others(

@@ -1,6 +1,7 @@
-"""Bodies of answers, which whoever sends them could make endless."""
+"""Bodies of requests, which can be sent again or cannot, and of answers, which could be endless."""
 
 import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -10,6 +11,22 @@ LARGEST_PROBLEM: Final = 64 * 1024
 """Bytes."""
 PROBLEM_TIMEOUT: Final = 5.0
 """Seconds for the rest of an answer that refuses: no deadline is running any more when that is read."""
+
+
+MakeStream = Callable[[], AsyncIterable[bytes]]
+"""Makes a body, each time from its beginning."""
+
+
+class Stream(AsyncIterator[bytes]):
+    """A body that can be sent once. It ``is_begun`` when the first of it was asked for."""
+
+    def __init__(self, chunks: AsyncIterable[bytes]) -> None:
+        self._chunks = aiter(chunks)
+        self.is_begun = False
+
+    def __anext__(self) -> Awaitable[bytes]:
+        self.is_begun = True
+        return self._chunks.__anext__()
 
 
 async def bounded_body(response: ClientResponse, *, limit: int) -> bytes | None:

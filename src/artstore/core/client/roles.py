@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 from structlog.contextvars import get_contextvars
 
 from artstore import __version__
-from artstore.core.client.bodies import bounded_body, problem_body
+from artstore.core.client.bodies import MakeStream, Stream, bounded_body, problem_body
 from artstore.core.client.deadlines import deadline_headers, time_left
 from artstore.core.client.errors import IssuerUnreachableError
 from artstore.core.client.metrics import ClientMetrics
@@ -58,7 +58,7 @@ class _Call:
     method: str
     url: str
     headers: Mapping[str, str]
-    data: bytes | AsyncIterable[bytes] | None
+    data: bytes | Stream | MakeStream | None
     stall_timeout: float | None
     until: float | None
     """When, by the monotonic clock, nobody waits for the answer's beginning any more."""
@@ -75,8 +75,16 @@ class _Call:
         return not (self.data is None or isinstance(self.data, bytes))
 
     @property
+    def may_be_sent_again(self) -> bool:
+        return not (isinstance(self.data, Stream) and self.data.is_begun)
+
+    @property
     def is_idempotent(self) -> bool:
         return self.method in IDEMPOTENT and not self.is_stream
+
+    def body(self) -> bytes | AsyncIterable[bytes] | None:
+        """What is sent, from the beginning."""
+        return self.data() if callable(self.data) else self.data
 
 
 class RoleClient:
@@ -105,15 +113,16 @@ class RoleClient:
         deadline: float | None = DEFAULT_DEADLINE,
         stall_timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
-        data: bytes | AsyncIterable[bytes] | None = None,
+        data: bytes | AsyncIterable[bytes] | MakeStream | None = None,
         json: BaseModel | None = None,
         accept_statuses: frozenset[int] = frozenset(),
     ) -> AsyncGenerator[ClientResponse, None]:
         """Send one request; the answer's body is read inside the context.
 
-        A 401 is answered with a fresh token, once, and what is idempotent is sent again when the
-        connection breaks, unless ``data`` is a stream, which cannot be sent twice. Who does not answer
-        is left alone for a moment.
+        A 401 is answered with a fresh token, once, unless ``data`` is a stream that has begun, which cannot
+        be sent twice: who has the bytes gives what makes the stream, and who has not sends them after ``100
+        Continue``. What is idempotent and no stream is sent again when the connection breaks. Who does not
+        answer is left alone for a moment.
 
         ``deadline`` is in seconds for everything up to the answer's headers; ``None`` for streams, whose
         senders watch for stalls themselves. ``stall_timeout`` is in seconds that may pass without a byte of
@@ -130,9 +139,10 @@ class RoleClient:
             headers = {**(headers or {}), "Content-Type": "application/json"}
         left = time_left(deadline)
         until = None if left is None else monotonic() + left
-        call = _Call(method, url, headers or {}, data, stall_timeout, until, is_hurried=left != deadline)
+        body = data if data is None or isinstance(data, bytes) or callable(data) else Stream(data)
+        call = _Call(method, url, headers or {}, body, stall_timeout, until, is_hurried=left != deadline)
         response = await self._send(call)
-        if response.status == 401 and not call.is_stream:
+        if response.status == 401 and call.may_be_sent_again:
             response.release()
             response = await self._send(call)
         try:
@@ -214,7 +224,7 @@ class RoleClient:
             sent["X-Request-ID"] = request_id
         timeout = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=call.stall_timeout)
         response = await self._session_for(call.url).request(
-            call.method, call.url, headers=sent, data=call.data, timeout=timeout, allow_redirects=False
+            call.method, call.url, headers=sent, data=call.body(), timeout=timeout, allow_redirects=False
         )
         if response.status == 401:
             self.tokens.forget(token)
