@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ class FaultProxy:
         parts = urlsplit(target)
         self._target = (parts.hostname, parts.port)
         self._connections = set[asyncio.Task[None]]()
+        self._is_stopped = False
         self._speaking = asyncio.Event()
         self._speaking.set()
         self._server: asyncio.Server | None = None
@@ -51,27 +52,31 @@ class FaultProxy:
     async def stop(self) -> None:
         """Refuse connections, and reset those that are open."""
         assert self._server is not None
+        self._is_stopped = True
         self._server.close()
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        self.accepted += 1
-        try:
-            # Cancelled by stop(): a task that says so trips over asyncio's own callback (CPython 3.11).
-            with suppress(OSError, asyncio.CancelledError):
-                await self._forward(reader, writer)
-        finally:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_stopped:  # it was accepted before, and is made only now
             writer.transport.abort()
-            self._connections.discard(task)
+            return
+        self.accepted += 1
+        task = asyncio.create_task(self._forward(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(lambda task: self._end(task, writer))
+
+    def _end(self, task: asyncio.Task[None], writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+        self._connections.discard(task)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._speaking.wait()
-        server_reader, server_writer = await asyncio.open_connection(*self._target)
+        try:
+            server_reader, server_writer = await asyncio.open_connection(*self._target)
+        except OSError:
+            return
         try:
             async with asyncio.TaskGroup() as directions:
                 directions.create_task(self._pump(reader, server_writer, lambda: self.cut_request_after))

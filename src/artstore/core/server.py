@@ -94,15 +94,19 @@ class AppServer:
     async def stop(self, *, grace_period: float) -> None:
         """Refuse connections, wait up to ``grace_period`` seconds for running requests, close.
 
+        Nothing is connected when it returns.
+
         The waiting is ours: aiohttp, when it shuts down, drops the rest of every body that is coming in.
         """
         self._server.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_period):
                 await self._listener.app[RUNNING].wait_for_end()
+        connections = self._listener.app[CONNECTIONS]
         # A connection that was accepted in time, but is made after aiohttp has closed those it knew.
-        self._listener.app[CONNECTIONS].cap(0)
+        connections.cap(0)
         await self._runner.cleanup()
+        await connections.end(ANSWER_TIMEOUT)
 
 
 @asynccontextmanager

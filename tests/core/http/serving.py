@@ -44,10 +44,21 @@ async def pour(request: web.Request) -> web.StreamResponse:
         await response.write(b"x" * 65536)
 
 
+async def fill(request: web.Request) -> web.StreamResponse:
+    """Send until the kernel takes no more, and end with the rest of it in the server."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    assert request.transport is not None
+    while not request.transport.get_write_buffer_size():
+        await response.write(b"x" * 16384)
+    return response
+
+
 OPERATIONS = (
     Operation("PUT", "/note", keep, public=True),
     Operation("PUT", "/stream", count, public=True, streams_body=True),
     Operation("GET", "/pour", pour, public=True),
+    Operation("GET", "/fill", fill, public=True),
 )
 
 

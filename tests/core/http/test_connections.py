@@ -1,6 +1,8 @@
 """Connections that do nothing, or too slowly, or are too many: each costs its client, not the server."""
 
 import asyncio
+import socket
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 
@@ -8,6 +10,7 @@ from tests.core.http.serving import served
 from tests.services.admin.harness import eventually
 
 HEAD = "GET /health/live HTTP/1.1\r\nHost: a\r\n"
+ENDED = 'artstore_http_requests_total{method="GET",role="query",route="/fill",status="200"}'
 PATIENCE = 20.0
 
 
@@ -128,3 +131,30 @@ async def test_a_process_has_only_so_many_connections() -> None:
         assert await asyncio.wait_for(refused.is_ended(), PATIENCE)
         kept.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
         assert b'connections_refused_total{reason="total"} 1.0' in (await kept.answer()).body
+
+
+def test_a_server_that_stops_sends_the_last_bytes_of_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client takes them when the request has ended: the process must not end before that."""
+    monkeypatch.setattr("artstore.core.server.ANSWER_TIMEOUT", PATIENCE)
+    port, stopping = Future[int](), Future[None]()
+
+    async def serve_one_answer() -> None:
+        async with served() as server:
+            port.set_result(server.port)
+
+            async def is_ended() -> bool:
+                return await server.metric(ENDED) == 1
+
+            await eventually(is_ended, patience=PATIENCE)
+            stopping.set_result(None)
+
+    with ThreadPoolExecutor() as threads:
+        serving = threads.submit(asyncio.run, serve_one_answer())
+        with socket.create_connection(("127.0.0.1", port.result(PATIENCE)), timeout=PATIENCE) as client:
+            client.sendall(b"GET /fill HTTP/1.1\r\nHost: a\r\n\r\n")
+            stopping.result(PATIENCE)
+            wait([serving], timeout=0.3)
+            *_, last = iter(lambda: client.recv(1 << 20), b"")
+        serving.result(PATIENCE)
+
+    assert last.endswith(b"\r\n0\r\n\r\n")

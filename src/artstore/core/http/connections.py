@@ -1,9 +1,11 @@
 """Counts the connections of one application, and says which are too many."""
 
+import asyncio
 import resource
 import sys
 from collections import Counter as Numbers
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, Literal
 
@@ -50,6 +52,9 @@ class Connections:
         self._trusted = trusted
         self._numbers = Numbers[str]()
         self._total = 0
+        self._open = set[asyncio.Transport]()
+        self._none = asyncio.Event()
+        self._none.set()
         self._active = active
         self._refused = refused
 
@@ -58,6 +63,30 @@ class Connections:
         is_fewer = most < self._most
         self._most = min(most, self._most)
         return is_fewer
+
+    def made(self, transport: asyncio.Transport) -> None:
+        """Know a connection from its first moment, whether it may stay or not."""
+        self._open.add(transport)
+        self._none.clear()
+
+    def lost(self, transport: asyncio.Transport) -> None:
+        """A connection has ended, and all that was sent on it is with the kernel."""
+        self._open.discard(transport)
+        if not self._open:
+            self._none.set()
+
+    async def end(self, patience: float) -> None:
+        """Return when no connection is left; after ``patience`` seconds those that are left are reset.
+
+        One that was closed lives until its client has taken the last bytes of its answer, and with TLS until
+        both sides have said good-bye; the end of the process would cut both off.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._none.wait()
+        for transport in self._open:
+            transport.abort()
+        await self._none.wait()
 
     def enter(self, address: str) -> bool:
         """Count one more connection, unless there are too many."""

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import uuid
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError, LineTooLong
@@ -34,7 +34,7 @@ _log: Final = get_logger("http")
 class Protocol(web.RequestHandler):
     """One connection. What is no request has no handler and no middleware; it is answered here."""
 
-    __slots__ = ("_address", "_connections", "_head_timer")
+    __slots__ = ("_address", "_connections", "_head_timer", "_open")
 
     def __init__(self, server: web.Server, connections: Connections, **options: Any) -> None:
         super().__init__(server, **options)
@@ -43,6 +43,8 @@ class Protocol(web.RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._open = cast("asyncio.Transport", transport)  # uvloop's are of another class
+        self._connections.made(self._open)
         super().connection_made(transport)
         address = _peer_address(transport)
         if not self._connections.enter(address):
@@ -53,6 +55,7 @@ class Protocol(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._end_head_timer()
+        self._connections.lost(self._open)
         if self._address is not None:
             self._connections.leave(self._address)
             self._address = None
