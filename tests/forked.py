@@ -78,7 +78,9 @@ class ForkedProcess:
         return self.returncode
 
 
-def run_forked(command: Sequence[str], *, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+def run_forked(
+    command: Sequence[str], *, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end; nothing can be typed into it.
 
     Raises:
@@ -86,7 +88,9 @@ def run_forked(command: Sequence[str], *, cwd: Path | None = None) -> "subproces
     """
     with TemporaryDirectory() as directory:
         outputs = [Path(directory, name) for name in ("stdout", "stderr")]
-        process = ForkedProcess(command, stdout=outputs[0], stderr=outputs[1], cwd=cwd)
+        process = ForkedProcess(
+            command, stdout=outputs[0], stderr=outputs[1], cwd=cwd, environment=environment
+        )
         try:
             code = process.wait(TIMEOUT)
         finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import failure, put
+from tests.cli.commands import failure, put, put_one
 from tests.cluster import Cluster, artstore
 
 
@@ -155,6 +155,23 @@ def test_verify_notices_bytes_that_changed_in_the_archive(cluster: Cluster, docu
     assert read_back.returncode == 1
     assert "1 failed" in read_back.stdout
     assert "verified 1 files" in believed.stdout
+
+
+def test_a_file_that_is_known_to_be_damaged_is_repaired_by_putting_it_again(
+    cluster: Cluster, document: Path, tmp_path: Path
+) -> None:
+    file_id = put_one(cluster, document)
+    [archived] = (cluster.data / "storage").rglob(f"{document.stem}*.txt")
+    archived.chmod(0o600)
+    archived.write_bytes(b"x" * document.stat().st_size)
+    assert cluster.command("fixity", "run", file_id, check=False).returncode == 1
+
+    again = put(cluster, document)
+
+    assert ([each["file_id"] for each in again["repaired"]], again["stored"]) == ([file_id], [])
+    cluster.command("get", file_id, "--output", str(tmp_path / "got"))
+    assert (tmp_path / "got").read_bytes() == document.read_bytes()
+    assert put(cluster, document)["already_stored"] == 1
 
 
 def test_the_attribute_that_put_sets_itself_cannot_be_set(cluster: Cluster, document: Path) -> None:

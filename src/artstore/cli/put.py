@@ -2,10 +2,11 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
+from uuid import UUID
 
 import typer
 from pydantic import Field
@@ -13,6 +14,7 @@ from pydantic import Field
 from artstore.cli.arguments import attributes as parse_attributes
 from artstore.cli.arguments import validated
 from artstore.cli.connection import Archive, DataOption, ProfileOption, with_archive
+from artstore.cli.copies import PATH_ATTRIBUTE, find_copy
 from artstore.cli.file_bodies import FileBody
 from artstore.cli.local_files import LocalFile, measure
 from artstore.cli.many_files import FilesReport, find_files, for_each_file
@@ -27,22 +29,50 @@ from artstore.cli.output import (
 from artstore.core.client.roles import parse
 from artstore.core.exchange import UploadAnswer
 from artstore.core.http.bodies import repr_digest
-from artstore.core.search import SearchCriteria, SearchPage
-from artstore.core.spec import ArtStoreError, ConfigurationError, InvalidRequestError, UnavailableError
+from artstore.core.http.problems import RemoteError
+from artstore.core.spec import (
+    ArtStoreError,
+    ConfigurationError,
+    InvalidRequestError,
+    ModeNotAllowedError,
+    UnavailableError,
+)
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
 
-PATH_ATTRIBUTE: Final = "path"
-"""Custom attribute that keeps where a file was, below the folder that was put."""
+FILES_PATH: Final = "/api/v1/files"
 ATTEMPTS: Final = 4
 RETRY_DELAY: Final = 0.5
 """Seconds before the second attempt; doubled for each further one."""
 
 
 class PutReport(FilesReport):
-    """What was stored, what had been before, and what was not."""
+    """What was stored, what had been before, and what was not.
+
+    ``repaired`` had been, too, but a check had found it damaged.
+    """
 
     stored: list[UploadAnswer] = Field(default_factory=list[UploadAnswer])
+    repaired: list[UploadAnswer] = Field(default_factory=list[UploadAnswer])
     already_stored: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What a file is sent to. It is the same in every attempt, so that repeating is harmless."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+
+    @classmethod
+    def new(cls) -> "_Target":
+        """A file that is not there yet."""
+        return cls("POST", FILES_PATH, {"Idempotency-Key": str(uuid.uuid4())})
+
+    @classmethod
+    def of(cls, file_id: UUID) -> "_Target":
+        """A file whose bytes are to be put back."""
+        return cls("PUT", f"{FILES_PATH}/{file_id}/content", {})
 
 
 @dataclass(slots=True)
@@ -63,33 +93,44 @@ class Putter:
     async def _put_unless_stored(self, file: LocalFile) -> None:
         digest, size = await asyncio.to_thread(measure, file.path)
         file = replace(file, size=size)  # as it is now: it was found some time ago
-        if await is_stored(self.archive, file, digest):
+        copy = await find_copy(self.archive, file, digest)
+        if copy is None:
+            self.report.stored.append(await self._upload_unchanged(file, digest, _Target.new()))
+        elif copy.is_damaged:
+            await self._repair(file, digest, copy.file_id)
+        else:
             self.report.already_stored += 1
             self.progress.advance(file.size)
-        else:
-            self.report.stored.append(await self._upload_unchanged(file, digest))
 
-    async def _upload_unchanged(self, file: LocalFile, digest: str) -> UploadAnswer:
+    async def _repair(self, file: LocalFile, digest: str, file_id: UUID) -> None:
+        """Put the bytes back; where the storage element takes none any more, store them elsewhere."""
         try:
-            return await self._upload(file, digest)
+            self.report.repaired.append(await self._upload_unchanged(file, digest, _Target.of(file_id)))
+        except RemoteError as error:
+            if error.remote_code != ModeNotAllowedError.code:
+                raise
+            self.report.stored.append(await self._upload_unchanged(file, digest, _Target.new()))
+
+    async def _upload_unchanged(self, file: LocalFile, digest: str, target: _Target) -> UploadAnswer:
+        try:
+            return await self._upload(file, digest, target)
         except ArtStoreError as error:
             if await asyncio.to_thread(measure, file.path) != (digest, file.size):
                 raise InvalidRequestError("the file changed while it was read: run put again") from error
             raise
 
-    async def _upload(self, file: LocalFile, digest: str) -> UploadAnswer:
-        """Try until it is stored: the key makes repeating harmless, whatever became of the first try."""
-        key = str(uuid.uuid4())
+    async def _upload(self, file: LocalFile, digest: str, target: _Target) -> UploadAnswer:
+        """Try until it is stored, whatever became of the first try."""
         delay = RETRY_DELAY
         for _ in range(ATTEMPTS - 1):
             try:
-                return await self._send(file, digest, key)
+                return await self._send(file, digest, target)
             except UnavailableError:
                 await asyncio.sleep(delay)
                 delay *= 2
-        return await self._send(file, digest, key)
+        return await self._send(file, digest, target)
 
-    async def _send(self, file: LocalFile, digest: str, key: str) -> UploadAnswer:
+    async def _send(self, file: LocalFile, digest: str, target: _Target) -> UploadAnswer:
         attributes = self.common.model_copy(
             update={
                 "original_filename": file.name,
@@ -101,13 +142,13 @@ class Putter:
             "Content-Type": "application/octet-stream",
             "Content-Length": str(file.size),
             "Repr-Digest": repr_digest(digest),
-            "Idempotency-Key": key,
+            **target.headers,
         }
-        url = self.archive.url("ingester", "/api/v1/files")
+        url = self.archive.url("ingester", target.path)
         body = FileBody(file, self.progress)
         try:
             async with self.archive.client.request(
-                "POST", url, headers=headers, data=body, deadline=None
+                target.method, url, headers=headers, data=body, deadline=None
             ) as response:
                 return parse(UploadAnswer, await response.read())
         except ArtStoreError:
@@ -137,7 +178,7 @@ def put(
     data: DataOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Store files. Those already stored with the same path and digest are skipped."""
+    """Store files. Those already stored with the same path and digest are skipped, or repaired if damaged."""
     attributes = parse_attributes(attribute)
     if PATH_ATTRIBUTE in attributes:
         raise ConfigurationError(f"--attribute {PATH_ATTRIBUTE}=… is set by put itself: choose another name")
@@ -155,15 +196,6 @@ def put(
     print_json(report) if json else _print_summary(report)
     if report.failed:
         raise typer.Exit(1)
-
-
-async def is_stored(archive: Archive, file: LocalFile, digest: str) -> bool:
-    """Whether the archive has a file with this digest from this path."""
-    criteria = SearchCriteria(
-        query=digest, mode="exact", attributes={PATH_ATTRIBUTE: file.archive_path}, limit=1
-    )
-    answer = await archive.client.post(archive.url("query", "/api/v1/search"), criteria)
-    return parse(SearchPage, answer).total > 0
 
 
 def _common_attributes(
@@ -189,7 +221,9 @@ def _common_attributes(
 
 def _print_summary(report: PutReport) -> None:
     size = sum(each.file_size for each in report.stored)
+    repaired = f"{len(report.repaired)} repaired, " if report.repaired else ""
     console.print(
-        f"stored {len(report.stored)} files ({size_text(size)}), {report.already_stored} were stored"
-        f" already, {report.skipped} links and special files skipped, {len(report.failed)} failed"
+        f"stored {len(report.stored)} files ({size_text(size)}), {repaired}"
+        f"{report.already_stored} were stored already, {report.skipped} links and special files skipped, "
+        f"{len(report.failed)} failed"
     )
