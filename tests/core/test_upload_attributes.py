@@ -175,6 +175,7 @@ def test_a_form_says_the_same_as_the_header() -> None:
         ("metadata", "{", "metadata"),
         ("metadata", "[]", "custom_attributes"),
         ("metadata", '{"n": NaN}', "custom_attributes"),
+        ("metadata", '{"n": 1, "n": 2}', "n"),
         ("ttl_days", "soon", "ttl_days"),
         ("ttl_days", "5", "ttl_days"),
         ("desciption", "x", "desciption"),

@@ -1,12 +1,23 @@
 """What pydantic found wrong becomes paths and messages that help and never repeat a value."""
 
+import json
 from typing import Annotated, Literal
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from artstore.core.validation import MAX_FAULTS, MAX_NAME_LENGTH, describe, invalid_request
+from artstore.core.spec import InvalidRequestError
+from artstore.core.validation import (
+    MAX_FAULTS,
+    MAX_NAME_LENGTH,
+    describe,
+    from_request,
+    invalid_request,
+    repeated_name,
+)
 
 
 class Cat(BaseModel):
@@ -116,3 +127,39 @@ def test_malformed_json_is_a_fault_of_the_whole_body() -> None:
 
     assert error.detail.startswith("Invalid JSON: EOF")
     assert error.errors[0][0] == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b'{"address": "a", "address": "b"}', "address"),
+        (b'{"address": "a", "\\u0061ddress": "b"}', "address"),
+        (b'{"cats": [{}, {"whiskers": 1, "kind": "cat", "whiskers": 2}]}', "whiskers"),
+    ],
+)
+def test_what_is_given_twice_is_refused_and_named(body: bytes, name: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        from_request(Home, body)
+
+    assert caught.value.errors == ((name, "is there twice in one object"),)
+
+
+def test_one_name_in_several_objects_is_no_fault() -> None:
+    home = from_request(Home, b'{"cats": [{"whiskers": 1}, {"whiskers": 2}], "favourite": {"whiskers": 3}}')
+
+    assert [cat.whiskers for cat in home.cats] == [1, 2]
+
+
+def test_a_name_is_found_twice_beside_numbers_that_python_does_not_read() -> None:
+    assert repeated_name('{"n": ' + "9" * 5000 + ', "n": 1e999999}') == "n"
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=10,
+    )
+)
+def test_what_has_no_name_twice_is_let_through(value: object) -> None:
+    assert repeated_name(json.dumps(value)) is None

@@ -13,10 +13,13 @@ from uuid import uuid4
 import pytest
 
 from artstore.core.config import RoleName
+from artstore.core.upload_attributes import ATTRIBUTES_HEADER
 from tests.cluster import Answer
 from tests.e2e.roles import SeparateRoles, running_roles
 
 PATIENCE = 60.0
+NOBODYS = "00000000-0000-7000-8000-000000000000"
+"""The id of no file."""
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +130,42 @@ def test_what_is_not_http_is_a_problem_too(
     assert response.headers["Content-Type"] == "application/problem+json"
     assert detail in problem["detail"]
     assert "sss" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("role", "path", "body", "name"),
+    [
+        ("admin", "service-accounts", '{"name": "a", "role": "READONLY", "role": "ADMIN"}', "role"),
+        ("element", "fixity", '{"older_than": 1, "older_than": 2}', "older_than"),
+        ("ingester", f"files/{NOBODYS}/finalize", '{"element_id": "a", "element_id": "b"}', "element_id"),
+        ("query", "search", '{"attributes": {"case": "1", "case": "2"}}', "case"),
+    ],
+)
+def test_a_body_that_gives_something_twice_is_refused(
+    roles: SeparateRoles, role: RoleName, path: str, body: str, name: str
+) -> None:
+    answer = roles.request(
+        role,
+        "POST",
+        f"/api/v1/{path}",
+        body=body.encode(),
+        headers={"Content-Type": "application/json"},
+    )
+
+    assert (answer.status, answer.headers["Content-Type"]) == (400, "application/problem+json")
+    assert answer.json()["errors"] == [{"path": name, "message": "is there twice in one object"}]
+
+
+def test_attributes_that_give_something_twice_store_nothing(roles: SeparateRoles) -> None:
+    before = _kept(roles)
+    described = (
+        b'{"original_filename": "a", "retention_policy": "permanent", "retention_policy": "temporary"}'
+    )
+
+    answer = _upload(roles, headers={ATTRIBUTES_HEADER: base64.urlsafe_b64encode(described).decode()})
+
+    assert (answer.status, answer.json()["errors"][0]["path"]) == (400, "retention_policy")
+    assert _kept(roles) == before
 
 
 def _headers(roles: SeparateRoles, name: str) -> dict[str, str]:

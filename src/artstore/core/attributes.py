@@ -1,8 +1,6 @@
 """The sidecar ``attr.json``: everything that is known of a file, stored beside its bytes."""
 
 import hashlib
-import json
-from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self, TypedDict, Unpack, cast
@@ -29,7 +27,7 @@ from artstore.core.attribute_fields import (
 )
 from artstore.core.attributes_v1 import from_v1, to_v1
 from artstore.core.spec import ContentTooLargeError, CorruptedError, UnsupportedError
-from artstore.core.validation import describe, invalid_request
+from artstore.core.validation import describe, invalid_request, repeated_name
 
 SCHEMA_VERSION: Final = "2.0"
 MAX_SIDECAR_SIZE: Final = 64 * 1024
@@ -162,7 +160,7 @@ class FileAttributes(_Preserving):
         attributes = cls.from_json(raw, limit=limit)
         canonical = attributes._canonical()
         if canonical != raw:  # what is canonical has no name twice, and this takes longer than all before
-            json.loads(raw, object_pairs_hook=_unique)
+            _require_unique_names(raw)
         return attributes, canonical
 
     def to_json(self, *, limit: int = MAX_SIDECAR_SIZE) -> bytes:
@@ -243,12 +241,9 @@ def _parse(raw: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", document)
 
 
-def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    unique = dict(members)
-    if len(unique) < len(members):
-        name, _ = Counter(name for name, _ in members).most_common(1)[0]
+def _require_unique_names(raw: bytes) -> None:
+    if (name := repeated_name(raw.decode())) is not None:
         raise CorruptedError(f"the sidecar breaks a rule: {ascii(name)[:100]} is there twice in one object")
-    return unique
 
 
 def _major_version(document: Mapping[str, Any]) -> str:

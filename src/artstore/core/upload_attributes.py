@@ -21,7 +21,7 @@ from artstore.core.attribute_fields import (
 )
 from artstore.core.attributes import Retention, RetentionPolicy
 from artstore.core.spec import ContentTooLargeError, InvalidRequestError
-from artstore.core.validation import invalid_request
+from artstore.core.validation import from_request, invalid_request, require_unique_names
 
 ATTRIBUTES_HEADER: Final = "Artstore-Attributes"
 MAX_ATTRIBUTES_HEADER: Final = 8 * 1024
@@ -100,7 +100,8 @@ class UploadAttributes(BaseModel):
 
         Raises:
             ContentTooLargeError: the value is longer than a header may be.
-            InvalidRequestError: it is not base64url, not JSON, or not what the model allows.
+            InvalidRequestError: it is not base64url, not JSON, or not what the model allows, or it gives
+                something twice.
         """
         _check_header_size(value)
         try:
@@ -111,10 +112,9 @@ class UploadAttributes(BaseModel):
                 f"{ATTRIBUTES_HEADER} {message}", [(ATTRIBUTES_HEADER, message)]
             ) from None
         try:
-            return cls.model_validate_json(raw)
-        except ValidationError as error:
-            invalid = invalid_request(error, cls)
-            raise InvalidRequestError(f"{ATTRIBUTES_HEADER}: {invalid.detail}", invalid.errors) from None
+            return from_request(cls, raw)
+        except InvalidRequestError as error:
+            raise InvalidRequestError(f"{ATTRIBUTES_HEADER}: {error.detail}", error.errors) from None
 
     def encode_header(self) -> str:
         """The value of the header: JSON as base64url without padding (RFC 4648 section 5).
@@ -145,9 +145,11 @@ def _form_value(name: str, text: str) -> Any:
     if name not in _JSON_FORM_FIELDS:
         return text
     try:
-        return pydantic_core.from_json(text)
+        value = pydantic_core.from_json(text)
     except ValueError as error:
         raise InvalidRequestError(f"{name} is not JSON: {error}", [(name, f"is not JSON: {error}")]) from None
+    require_unique_names(text)
+    return value
 
 
 def _check_header_size(value: str) -> None:

@@ -1,14 +1,18 @@
 """Tells what is wrong with a request: what pydantic found, as pairs of a path and what to change there."""
 
 import difflib
+import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from artstore.core.spec import InvalidRequestError
+
+M = TypeVar("M", bound=BaseModel)
 
 MAX_FAULTS: Final = 20
 """Faults told at once: who sends thousands of unknown fields gets a short answer."""
@@ -37,6 +41,40 @@ def check_printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("contains a character that cannot be printed: remove it")
     return text
+
+
+def from_request(model: type[M], raw: bytes, *, strict: bool | None = None) -> M:
+    """What somebody sent as JSON.
+
+    Raises:
+        InvalidRequestError: it is not JSON, or not what the model allows, or gives something twice.
+    """
+    try:
+        found = model.model_validate_json(raw, strict=strict)
+    except ValidationError as error:
+        raise invalid_request(error, model) from None
+    require_unique_names(raw.decode())
+    return found
+
+
+def require_unique_names(document: str) -> None:
+    """Whoever looked at the JSON before us may have taken the other value (RFC 8259 section 4).
+
+    Raises:
+        InvalidRequestError: a name is in one object twice.
+    """
+    if (name := repeated_name(document)) is not None:
+        path, message = _printable(name), "is there twice in one object"
+        raise InvalidRequestError(f"{path}: {message}", [(path, message)])
+
+
+def repeated_name(document: str) -> str | None:
+    """A name that an object in ``document``, which is JSON, has more than once."""
+    try:
+        _NAMES.decode(document)
+    except _RepeatedNameError as error:
+        return error.name
+    return None
 
 
 def invalid_request(error: ValidationError, model: type[BaseModel] | None = None) -> InvalidRequestError:
@@ -97,3 +135,19 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
         return annotation
     found = (_model_in(argument) for argument in get_args(annotation))
     return next((model for model in found if model), None)
+
+
+class _RepeatedNameError(Exception):
+    def __init__(self, members: Sequence[tuple[str, None]]) -> None:
+        counted = Counter(name for name, _ in members)
+        self.name, _ = counted.most_common(1)[0]
+        super().__init__(self.name)
+
+
+def _require_unique(members: list[tuple[str, None]]) -> None:
+    if len(dict(members)) < len(members):
+        raise _RepeatedNameError(members)
+
+
+_NAMES: Final = json.JSONDecoder(object_pairs_hook=_require_unique, parse_int=str, parse_float=str)
+"""Keeps nothing of what it reads. Numbers of thousands of digits are left as they are."""

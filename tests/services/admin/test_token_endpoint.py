@@ -210,6 +210,11 @@ MALFORMED: Final[Mapping[str, tuple[dict[str, str], Any, str]]] = {
     "JSON that is none": ({"Content-Type": "application/json"}, "{", "invalid_request"),
     "JSON array": ({"Content-Type": "application/json"}, "[]", "invalid_request"),
     "JSON of deep nesting": ({"Content-Type": "application/json"}, "[" * 15_000, "invalid_request"),
+    "JSON with a parameter given twice": (
+        {"Content-Type": "application/json"},
+        '{"client_id": "a", "client_secret": "b", "client_id": "c"}',
+        "invalid_request",
+    ),
     "JSON with a number": (
         {"Content-Type": "application/json"},
         '{"client_id": 1, "client_secret": "b"}',

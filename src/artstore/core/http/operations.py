@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from artstore.core.http.bodies import ask_for_body, guarded_body
 from artstore.core.modes import Operation as ModeOperation
 from artstore.core.spec import ArtStoreError, InvalidRequestError, PrincipalKind
-from artstore.core.validation import invalid_request
+from artstore.core.validation import from_request, invalid_request
 
 Handler = Callable[..., Awaitable[BaseModel | web.StreamResponse | None]]
 M = TypeVar("M", bound=BaseModel)
@@ -139,7 +139,7 @@ async def read_json(request: web.Request, model: type[M]) -> M:
     """The request's body as ``model``, strictly: JSON types are not converted into each other.
 
     Raises:
-        InvalidRequestError: not JSON, or not what the model allows.
+        InvalidRequestError: not JSON, or not what the model allows, or a name is in one object twice.
         ContentTooLargeError: longer than the limit for JSON bodies.
         RequestTimeoutError, IncompleteBodyError: it stops coming, or comes too slowly.
     """
@@ -147,10 +147,7 @@ async def read_json(request: web.Request, model: type[M]) -> M:
         raise web.HTTPUnsupportedMediaType
     chunks = guarded_body(request, limit=request.app[MAX_JSON_SIZE], stall_timeout=request.app[STALL_TIMEOUT])
     raw = b"".join([chunk async for chunk in chunks])
-    try:
-        return model.model_validate_json(raw, strict=True)
-    except ValidationError as error:
-        raise invalid_request(error, model) from None
+    return from_request(model, raw, strict=True)
 
 
 def _model(hint: Any) -> type[BaseModel] | None:

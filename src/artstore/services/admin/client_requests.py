@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from artstore.core.http.bodies import guarded_body
 from artstore.core.keys import SETTINGS
+from artstore.core.spec import InvalidRequestError
+from artstore.core.validation import from_request
 from artstore.services.admin.client_assertions import claimed_client
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -130,11 +132,11 @@ def _parse(content_type: str, body: bytes, model: type[P]) -> P:
         if content_type == FORM:
             return model.model_validate(_form(body))
         if content_type == JSON:
-            return model.model_validate_json(body, strict=True)
-    except ValidationError:
+            return from_request(model, body, strict=True)
+    except (ValidationError, InvalidRequestError):
         raise TokenRefusedError(
             "invalid_request",
-            "a parameter is missing, or the body is no JSON object whose parameters are strings",
+            "a parameter is missing or there twice, or the body is no JSON object of strings",
         ) from None
     raise TokenRefusedError("invalid_request", f"send the parameters as {FORM} or {JSON}")
 

@@ -87,7 +87,7 @@ async def _copy(request: web.Request, element: Element, file_id: UUID) -> Copy:
     if form.fields.keys() != {ATTRIBUTES_PART}:
         raise _fault(f"must be the only part before {FILE_PART}")
     try:
-        attributes = FileAttributes.from_json(form.fields[ATTRIBUTES_PART].encode(), limit=READ_LIMIT)
+        attributes, _ = FileAttributes.from_storage(form.fields[ATTRIBUTES_PART].encode(), limit=READ_LIMIT)
     except (CorruptedError, UnsupportedError) as error:
         raise _fault(f"is no sidecar: {error.detail}") from None
     finalization = attributes.retention.finalization

@@ -6,7 +6,6 @@ from typing import Final
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from artstore.core.exchange import DELEGATION_HEADER, Delegation
 from artstore.core.http.bodies import guarded_body
@@ -16,7 +15,7 @@ from artstore.core.ids import new_file_id
 from artstore.core.keys import PRINCIPAL, SETTINGS
 from artstore.core.spec import ForbiddenError, InvalidRequestError
 from artstore.core.upload_attributes import MAX_ATTRIBUTES_HEADER
-from artstore.core.validation import invalid_request
+from artstore.core.validation import from_request
 from artstore.services.storage_element.element import Element
 from artstore.services.storage_element.uploads import Creator, Upload
 
@@ -89,9 +88,7 @@ def acting(request: web.Request) -> Creator:
 def _delegation(header: str) -> Delegation:
     try:
         raw = base64.b64decode(header + "=" * (-len(header) % 4), altchars=b"-_", validate=True)
-        return Delegation.model_validate_json(raw)
     except binascii.Error:
         message = "should be JSON encoded as base64url"
         raise InvalidRequestError(f"{DELEGATION_HEADER} {message}", [(DELEGATION_HEADER, message)]) from None
-    except ValidationError as error:
-        raise invalid_request(error, Delegation) from None
+    return from_request(Delegation, raw)
