@@ -205,6 +205,7 @@ class ElementServer:
         **element: Any,
     ) -> None:
         self.port = place or Port.free()
+        self.stopping = asyncio.Event()
         self._settings = Settings.model_validate(
             {
                 "base_directory": data / (directory or element_id),
@@ -222,6 +223,7 @@ class ElementServer:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator["ElementServer", None]:
         app = await asyncio.to_thread(make_app, "element", self._settings)
+        self.stopping = app[STOPPING]
         async with listening(app, self.port):
             yield self
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 from typing import Final
 
 from aiohttp import web
@@ -13,6 +14,7 @@ from artstore.core.keys import CACHE, CLIENT, HEALTH, REVOCATIONS, SETTINGS
 from artstore.core.logging import get_logger
 from artstore.core.revocation import KEPT_FOR, RevocationList, RevocationPage
 from artstore.core.spec import ArtStoreError, Cache, UnavailableError
+from artstore.core.waiting import pause_if_early
 
 REVOCATIONS_PATH: Final = "/api/v1/auth/revocations"
 LONG_POLL: Final = 8.0
@@ -69,14 +71,17 @@ class RevocationFollower:
         # Whatever was missed during an outage is asked for without waiting.
         wait = LONG_POLL if self._position and self._failure is None else 0
         url = f"{self._url}?after={self._position}&wait={wait:g}"
+        asked_at = monotonic()
         page = await self._client.get(url, RevocationPage, deadline=wait + ANSWER_TIMEOUT)
         self._known.add(page.items)
         if not page.has_more:
             self._known.is_there()
-        self._position = page.position
         self._failures, self._failure = 0, None
         if page.items:
             await self._save()
+        elif page.position == self._position:
+            await pause_if_early(asked_at, wait)
+        self._position = page.position
 
     async def _load(self) -> None:
         """What another process of this cluster, or this one before a restart, knew."""

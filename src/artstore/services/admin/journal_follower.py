@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 from artstore.core.cancellation import end_if_cancelled
@@ -11,6 +12,7 @@ from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, PreconditionFailedError, UnavailableError, UpstreamError
 from artstore.core.stores.files import FilesStore
 from artstore.core.stores.leases import Lease
+from artstore.core.waiting import pause_if_early
 from artstore.services.admin.metrics import IndexMetrics
 
 PAGE_SIZE: Final = 200
@@ -84,6 +86,7 @@ class JournalFollower:
         known = await self._files.position(self._element_id)
         reading = _Reading() if known is None else _Reading(known.epoch, known.sequence)
         while True:
+            asked_at, patience = monotonic(), reading.patience
             page = await self._fetch(reading)
             if page.epoch != reading.epoch:
                 await self._files.new_epoch(self._element_id, page.epoch, lease=self._lease)
@@ -91,12 +94,13 @@ class JournalFollower:
                 continue
             await self._apply(page, reading)
             self._note_success()
-            if page.items and not page.has_more:
+            if not page.items:
+                await pause_if_early(asked_at, patience)
+            elif not page.has_more:
                 await asyncio.sleep(GATHERING)
 
     async def _fetch(self, reading: "_Reading") -> UnreadPage:
-        # An element that was away may have begun a new epoch, which its first answer tells: no waiting.
-        wait = LONG_POLL if reading.has_reached_end else 0
+        wait = reading.patience
         url = f"{self.url}/api/v1/journal?after={reading.sequence}&limit={PAGE_SIZE}&wait={wait:g}"
         try:
             async with asyncio.timeout(wait + ANSWER_TIMEOUT):
@@ -142,6 +146,11 @@ class _Reading:
     epoch: str | None = None
     sequence: int = 0
     has_reached_end: bool = False
+
+    @property
+    def patience(self) -> float:
+        """None before the end: an element that was away may have begun a new epoch, as its first answer tells."""
+        return LONG_POLL if self.has_reached_end else 0.0
 
 
 def _check(page: UnreadPage, reading: _Reading, *, element_id: str) -> None:
