@@ -149,7 +149,7 @@ class _Reading:
 
     @property
     def patience(self) -> float:
-        """None before the end: an element that was away may have begun a new epoch, as its first answer tells."""
+        """An element that was away may have begun a new epoch, which its first answer tells: no waiting."""
         return LONG_POLL if self.has_reached_end else 0.0
 
 
