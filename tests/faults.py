@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
+from artstore.core.http.accepting import stop_accepting
+
 CHUNK: Final = 64 * 1024
 
 
@@ -21,7 +23,6 @@ class FaultProxy:
         parts = urlsplit(target)
         self._target = (parts.hostname, parts.port)
         self._connections = set[asyncio.Task[None]]()
-        self._is_stopped = False
         self._speaking = asyncio.Event()
         self._speaking.set()
         self._server: asyncio.Server | None = None
@@ -52,16 +53,13 @@ class FaultProxy:
     async def stop(self) -> None:
         """Refuse connections, and reset those that are open."""
         assert self._server is not None
-        self._is_stopped = True
+        await stop_accepting(self._server.sockets)
         self._server.close()
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_stopped:  # it was accepted before, and is made only now
-            writer.transport.abort()
-            return
         self.accepted += 1
         task = asyncio.create_task(self._forward(reader, writer))
         self._connections.add(task)

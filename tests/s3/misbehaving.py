@@ -3,17 +3,20 @@
 import asyncio
 import io
 import re
+import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from aiohttp import ClientConnectionError, ClientResponse, ClientSession, web
+from aiohttp.test_utils import get_port_socket
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from yarl import URL
 
+from artstore.core.http.accepting import stop_accepting
 from tests.s3.servers import S3Server
 
 HOP_BY_HOP: Final = frozenset({"connection", "transfer-encoding", "keep-alive", "server"})
@@ -212,9 +215,11 @@ async def misbehaving_service(server: S3Server) -> AsyncGenerator[MisbehavingSer
         app.router.add_route("*", "/{path:.*}", service.answer)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
+        listening = get_port_socket("127.0.0.1", 0, socket.AF_INET)
         try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            await web.SockSite(runner, listening).start()
             service.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
             yield service
         finally:
+            await stop_accepting([listening])
             await runner.cleanup()

@@ -13,6 +13,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from artstore.core.config import RoleName, ServerSettings
+from artstore.core.http.accepting import stop_accepting
 from artstore.core.http.connections import room_for_connections
 from artstore.core.http.protocol import HANDLER_OPTIONS, Protocol
 from artstore.core.keys import CONNECTIONS, RUNNING, STOPPING, TLS
@@ -98,6 +99,7 @@ class AppServer:
 
         The waiting is ours: aiohttp, when it shuts down, drops the rest of every body that is coming in.
         """
+        await stop_accepting(self._server.sockets)
         self._server.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_period):

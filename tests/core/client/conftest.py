@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
 
 from artstore.core.client.metrics import ClientMetrics
 from artstore.core.client.roles import RoleClient, open_client
 from artstore.core.client.tokens import ClientCredentials, TokenSource
 from artstore.core.http.bodies import leave_client_waiting
+from artstore.core.testing.listening import LoopbackServer
 from tests.clock import Clock
 from tests.core.client.peer import Peer
 
@@ -28,7 +28,7 @@ async def peer() -> AsyncIterator[Peer]:
     app.router.add_post("/token", peer.issue)
     app.router.add_post("/store", peer.store, expect_handler=leave_client_waiting)
     app.router.add_route("*", "/{what}", peer.serve)
-    async with TestServer(app) as server:
+    async with LoopbackServer(app) as server:
         peer.server = server
         yield peer
 

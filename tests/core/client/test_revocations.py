@@ -8,7 +8,6 @@ from typing import Final
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from artstore.core.client import revocations
 from artstore.core.client.revocations import REVOCATIONS_PATH, RevocationFollower
@@ -17,6 +16,7 @@ from artstore.core.client.tokens import ClientCredentials
 from artstore.core.revocation import Revocation, RevocationList, RevocationPage, closed_client, whole_client
 from artstore.core.spec import Cache, Principal, UnauthenticatedError, UnavailableError
 from artstore.core.testing.context import plugin_context
+from artstore.core.testing.listening import LoopbackServer
 from artstore.plugins.cache_memory.backend import MemoryCache
 from tests.services.admin.harness import eventually
 
@@ -118,7 +118,7 @@ async def following(
     admin.router.add_post("/token", issue)
     admin.router.add_get(REVOCATIONS_PATH, answer)
     async with (
-        TestServer(admin) as server,
+        LoopbackServer(admin) as server,
         open_role_client(token_url=str(server.make_url("/token")), credentials=credentials) as client,
     ):
         known.expect()

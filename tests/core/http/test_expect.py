@@ -6,7 +6,6 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from artstore.core.app import Resource, Role, build_app
 from artstore.core.config import Settings
@@ -21,6 +20,7 @@ from artstore.core.spec import (
     Principal,
     UnauthenticatedError,
 )
+from artstore.core.testing.listening import LoopbackServer
 
 
 async def echo_json(request: web.Request, body: Problem) -> Problem:
@@ -61,16 +61,16 @@ def open_authenticator(app: web.Application) -> AbstractAsyncContextManager[Auth
 
 
 @pytest.fixture
-async def server() -> AsyncGenerator[TestServer, None]:
+async def server() -> AsyncGenerator[LoopbackServer, None]:
     role = Role(name="element", title="test", operations=OPERATIONS)
     app = build_app(role, [Resource(AUTHENTICATOR, open_authenticator)], settings=Settings())
-    server = TestServer(app)
+    server = LoopbackServer(app)
     await server.start_server()
     yield server
     await server.close()
 
 
-async def converse(server: TestServer, path: str, body: bytes, media_type: str) -> list[bytes]:
+async def converse(server: LoopbackServer, path: str, body: bytes, media_type: str) -> list[bytes]:
     """Send the head, wait for an answer's status line, then send the body; both status lines."""
     reader, writer = await asyncio.open_connection(server.host, server.make_url("/").port)
     head = f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}\r\n"
@@ -92,7 +92,7 @@ async def converse(server: TestServer, path: str, body: bytes, media_type: str) 
     ],
 )
 async def test_a_wanted_body_is_asked_for(
-    server: TestServer, path: str, body: bytes, media_type: str
+    server: LoopbackServer, path: str, body: bytes, media_type: str
 ) -> None:
     lines = await converse(server, path, body, media_type)
 
@@ -103,13 +103,13 @@ async def test_a_wanted_body_is_asked_for(
     ("path", "status"),
     [("/refuse", b"507"), ("/protected", b"401")],
 )
-async def test_a_refused_body_is_never_sent(server: TestServer, path: str, status: bytes) -> None:
+async def test_a_refused_body_is_never_sent(server: LoopbackServer, path: str, status: bytes) -> None:
     lines = await converse(server, path, b"data", "text/plain")
 
     assert [line.split()[1] for line in lines] == [status]
 
 
-async def test_a_body_that_is_declared_too_large_is_never_sent(server: TestServer) -> None:
+async def test_a_body_that_is_declared_too_large_is_never_sent(server: LoopbackServer) -> None:
     lines = await converse(server, "/count", bytes(101), "text/plain")
 
     assert [line.split()[1] for line in lines] == [b"413"]

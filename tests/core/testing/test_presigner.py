@@ -1,6 +1,7 @@
 """The contract of presigned URLs, proved on a small server of them, and noticed where one is careless."""
 
 import hmac
+import socket
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -9,7 +10,9 @@ from urllib.parse import parse_qs, quote, urlencode
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import get_port_socket
 
+from artstore.core.http.accepting import stop_accepting
 from artstore.core.spec import ByteRange, Capabilities, NotFoundError, Presigner, StorageBackend
 from artstore.core.testing import FaultyStorage, MemoryStorage, PresignerContract, StorageContract, read
 
@@ -53,11 +56,13 @@ def _sign(key: str, end: str) -> str:
 async def served(storage: PresignedStorage) -> AsyncGenerator[PresignedStorage, None]:
     runner = web.ServerRunner(web.Server(storage.serve))
     await runner.setup()
+    listening = get_port_socket("127.0.0.1", 0, socket.AF_INET)
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.SockSite(runner, listening).start()
         storage.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         yield storage
     finally:
+        await stop_accepting([listening])
         await runner.cleanup()
 
 

@@ -13,6 +13,7 @@ from artstore.core.client.roles import RoleClient, open_role_client
 from artstore.core.client.tokens import ClientCredentials
 from artstore.core.http.health import Liveness
 from artstore.core.spec import UnavailableError
+from artstore.core.testing.listening import LoopbackServer
 from artstore.core.tls.endpoint import TlsEndpoint
 from artstore.core.tls.metrics import TlsMetrics
 from artstore.core.tls.settings import TlsSettings
@@ -65,12 +66,8 @@ async def token_url() -> AsyncGenerator[str, None]:
 
     app = web.Application()
     app.router.add_post("/token", issue)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/token"
-    await runner.cleanup()
+    async with LoopbackServer(app) as server:
+        yield str(server.make_url("/token"))
 
 
 async def test_a_client_measures_its_handshakes_and_reuses_its_connection(

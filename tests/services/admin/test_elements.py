@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
 from artstore.core.scopes import ROLE_SCOPES
+from artstore.core.testing.listening import LoopbackServer
 from artstore.services.admin import element_watch
 from tests.services.admin.conftest import StartAdmin
 from tests.services.admin.harness import (
@@ -177,7 +177,7 @@ async def test_an_answer_that_never_ends_is_given_up(
     trickling = web.Application()
     trickling.router.add_get("/api/v1/info", drip)
     monkeypatch.setattr("artstore.services.admin.elements.ASK_TIMEOUT", 0.2)
-    async with TestServer(trickling) as server:
+    async with LoopbackServer(trickling) as server:
         answer = await admin.request("POST", ELEMENTS, json={"url": str(server.make_url(""))})
 
     assert answer.status == 503

@@ -14,10 +14,11 @@ from typing import Any, Final
 
 import jwt
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from yarl import URL
+
+from artstore.core.testing.listening import LoopbackServer
 
 HOUR: Final = 3600
 """Seconds."""
@@ -159,10 +160,10 @@ class IssuerServer:
         await self._server.close()
         self._server = self._listener(port=self._address.port)
 
-    def _listener(self, *, port: int | None) -> TestServer:
+    def _listener(self, *, port: int | None) -> LoopbackServer:
         application = web.Application()
         application.router.add_get(JWKS_PATH, self._handle)
-        return TestServer(application, port=port)
+        return LoopbackServer(application, port=port)
 
     async def _handle(self, request: web.Request) -> web.Response:
         self.fetches += 1
