@@ -59,10 +59,13 @@ def is_being_finalized(attributes: FileAttributes, *, now: datetime) -> bool:
 
 def is_expired(attributes: FileAttributes, *, now: datetime) -> bool:
     """Whether it may go without anybody asking: it is temporary, its time is over, nothing holds it, and
-    nobody is making it permanent.
+    nobody was promised that it becomes permanent.
+
+    That a mark has ended says that its finalization is stuck, not that the file is safe elsewhere: the copy
+    may be damaged, or its element away.
     """
     retention = attributes.retention
-    may_go = not retention.holds and not is_being_finalized(attributes, now=now)
+    may_go = not retention.holds and retention.finalization is None
     return retention.policy == "temporary" and may_go and _is_over(retention, now)
 
 

@@ -38,6 +38,16 @@ def flip_a_bit(path: Path) -> None:
     path.write_bytes(content)
 
 
+async def as_if_long_ago(finalizing: Finalizing, file_id: str) -> None:
+    """The source was to expire, and its mark to end, some days ago."""
+    source = finalizing.elements[0]
+    marked = await finalizing.sidecar(file_id, source)
+    assert marked is not None
+    then = (datetime.now(UTC) - timedelta(days=3)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    mark = {**marked["retention"]["finalization"], "until": then}
+    await rewrite_sidecar(finalizing, source, retention={"expires_at": then, "finalization": mark})
+
+
 async def scheduled(finalizing: Finalizing, **attributes: Any) -> tuple[str, str]:
     """A file whose source is to be removed one day, and its finalization."""
     file_id = await finalizing.temporary(CONTENT, **attributes)
@@ -258,15 +268,17 @@ async def test_a_copy_that_reads_back_otherwise_is_removed_and_the_source_kept(r
 async def test_a_source_is_kept_when_the_copy_has_been_damaged_since(roles: Roles) -> None:
     finalizing = await start_finalizing(roles)
     file_id, finalization_id = await scheduled(finalizing)
+    source = finalizing.elements[0]
     flip_a_bit(data_file(finalizing, "se-rw"))
 
     await finalizing.hurry()
+    said = await finalizing.reaches(finalization_id, "failed")
+    await as_if_long_ago(finalizing, file_id)
+    collected = await roles.request("POST", f"{source.url}/api/v1/gc", json={"dry_run": False})
 
-    async def is_noticed() -> bool:
-        return "error" in await finalizing.look(finalization_id)
-
-    await eventually(is_noticed)
-    assert await finalizing.content(file_id, finalizing.elements[0]) == CONTENT
+    assert "se-rw" in said["error"]
+    assert collected.status == 200
+    assert await finalizing.content(file_id, source) == CONTENT
 
 
 async def test_a_source_is_kept_when_the_target_does_not_have_the_file_for_good(roles: Roles) -> None:

@@ -234,6 +234,21 @@ async def test_a_file_that_expires_while_it_is_finalized_stays(
         assert await element.file_ids() == ([file_id] if end == "finish" else [])
 
 
+async def test_a_file_that_was_to_become_permanent_is_never_collected_although_its_mark_has_ended(
+    start: StartElement, finalization: str
+) -> None:
+    clock = FakeClock()
+    async with start(clock=clock, element={"collection": QUIET}) as element:
+        file_id = (await element.stored(retention_policy="temporary", ttl_days=1))["file_id"]
+        await taken(element, file_id, "begin", finalization)
+        clock.advance(days=400)
+
+        kept = await collect(element)
+
+        assert kept["found"]["expired"]["found"] == 0
+        assert await element.download(file_id) == b"content"
+
+
 async def test_data_that_are_elsewhere_are_not_kept_to_be_undeleted(
     start: StartElement, elsewhere: dict[str, Any], finalization: str
 ) -> None:

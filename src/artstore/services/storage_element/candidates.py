@@ -24,7 +24,7 @@ _FIELD: Final[dict[Dialect, str]] = {
 _EXPIRED: Final = (
     "SELECT file_id, storage_key, {size} AS size FROM catalog_files WHERE status = 'active'"
     " AND file_id > :after AND {policy} = 'temporary' AND {expires_at} <= :until"
-    " AND COALESCE({holds}, '[]') = '[]'"
+    " AND COALESCE({holds}, '[]') = '[]' AND {finalization} IS NULL"
     " ORDER BY file_id LIMIT :limit"
 )
 _TOMBSTONES: Final = (
@@ -57,12 +57,15 @@ class Data:
 
 
 async def expired(database: Database, *, until: datetime) -> AsyncGenerator[Candidate, None]:
-    """Temporary files whose time was over at ``until`` and which nobody holds, maybe many for years."""
+    """Temporary files whose time was over at ``until``. Those that are held or were promised to become
+    permanent, maybe many for years, are none.
+    """
     sql = _EXPIRED.format(
         size=_field(database, "file_size"),
         policy=_field(database, "retention", "policy"),
         expires_at=_field(database, "retention", "expires_at"),
         holds=_field(database, "retention", "holds"),
+        finalization=_field(database, "retention", "finalization"),
     )
     async for candidate in _walk(database, sql, reason="expired", until=until):
         yield candidate
