@@ -6,6 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from artstore.core.attributes import Hold
+
 FinalizationStatus = Literal[
     "pending",
     "copying",
@@ -109,8 +111,9 @@ class FinalizationPage(BaseModel):
 class StepOrder(BaseModel):
     """One step at one storage element.
 
-    * ``begin``: mark the temporary file, so that nothing else changes or removes it ``until`` then.
-    * ``finish``: make it permanent, as ``version`` or a higher one.
+    * ``begin``: mark the temporary file, or renew its mark, so that nothing else changes or removes it ``until``
+      then.
+    * ``finish``: make it permanent, as ``version`` or a higher one, and held by ``holds``, too.
     * ``cancel``: take the mark off, or remove the copy that was not finished.
     * ``remove``: delete the temporary file of which there is a permanent copy, if it is ``version`` still.
     """
@@ -121,3 +124,4 @@ class StepOrder(BaseModel):
     step: FinalizationStep
     until: datetime | None = None
     version: Annotated[int | None, Field(ge=1)] = None
+    holds: list[Hold] = []

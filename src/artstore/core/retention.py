@@ -57,6 +57,22 @@ def is_being_finalized(attributes: FileAttributes, *, now: datetime) -> bool:
     return finalization is not None and finalization.until > now
 
 
+def is_unfinished_copy(attributes: FileAttributes) -> bool:
+    """Whether it has come from another element, which has the file until this copy is finished."""
+    finalization = attributes.retention.finalization
+    return finalization is not None and finalization.copy_of is not None
+
+
+def require_no_unfinished_copy(attributes: FileAttributes) -> None:
+    """Refuse to place or release a hold where it would be lost: the source's are those of the file.
+
+    Raises:
+        BeingFinalizedError: it is a copy that is not finished.
+    """
+    if is_unfinished_copy(attributes):
+        raise BeingFinalizedError(attributes.file_id)
+
+
 def is_expired(attributes: FileAttributes, *, now: datetime) -> bool:
     """Whether it may go without anybody asking: it is temporary, its time is over, nothing holds it, and
     nobody was promised that it becomes permanent.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
@@ -12,6 +13,8 @@ from tests.services.roles import Roles, RoleServer
 from tests.services.storage_element.harness import Answer, sha256
 
 FINALIZATIONS: Final = "/api/v1/finalizations"
+CONTENT: Final = bytes(range(256)) * 16 * 1024
+SCHEDULED: Final = "source_removal_scheduled"
 AT_ONCE: Final = {"source_removal_delay": 0.0}
 """The source is removed as soon as it may be."""
 
@@ -161,3 +164,27 @@ async def rewrite_sidecar(finalizing: Finalizing, element: RoleServer, **changes
     for catalog in root.glob(".artstore/catalog.db*"):
         catalog.unlink()
     await element.start()
+
+
+async def finish(finalizing: Finalizing, target: RoleServer, file_id: str, finalization_id: str) -> None:
+    """What admin does last, as if it had not heard the answer."""
+    step = {"finalization_id": finalization_id, "step": "finish", "version": 3}
+    url = f"{target.url}/api/v1/files/{file_id}/finalization"
+    token = await finalizing.roles.token("admin")
+    assert (await finalizing.roles.request("POST", url, json=step, token=token)).status == 200
+
+
+async def mark_of(finalizing: Finalizing, file_id: str) -> dict[str, Any]:
+    """With which a source is protected."""
+    marked = await finalizing.sidecar(file_id, finalizing.elements[0])
+    assert marked is not None
+    mark: dict[str, Any] = marked["retention"]["finalization"]
+    return mark
+
+
+async def end_mark_in(finalizing: Finalizing, file_id: str, duration: timedelta) -> None:
+    """The mark of the source is to end, and the source to expire, after ``duration``."""
+    then = (datetime.now(UTC) + duration).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    mark = {**await mark_of(finalizing, file_id), "until": then}
+    retention = {"expires_at": then, "finalization": mark}
+    await rewrite_sidecar(finalizing, finalizing.elements[0], retention=retention)

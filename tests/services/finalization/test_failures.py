@@ -10,7 +10,11 @@ from tests.faults import fault_proxy
 from tests.services.admin.harness import eventually, sql_in
 from tests.services.finalization.harness import (
     AT_ONCE,
+    CONTENT,
+    SCHEDULED,
     Finalizing,
+    end_mark_in,
+    finish,
     rewrite_sidecar,
     start_elements,
     start_finalizing,
@@ -18,11 +22,8 @@ from tests.services.finalization.harness import (
 from tests.services.ingester.harness import MIB
 from tests.services.roles import Roles
 
-CONTENT: Final = bytes(range(256)) * 16 * 1024
 FEW: Final = {"finalization_attempts": 2}
 """Attempts: the second failure is the last."""
-
-SCHEDULED: Final = "source_removal_scheduled"
 
 
 def data_file(finalizing: Finalizing, element_id: str) -> Path:
@@ -36,16 +37,6 @@ def flip_a_bit(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-
-
-async def as_if_long_ago(finalizing: Finalizing, file_id: str) -> None:
-    """The source was to expire, and its mark to end, some days ago."""
-    source = finalizing.elements[0]
-    marked = await finalizing.sidecar(file_id, source)
-    assert marked is not None
-    then = (datetime.now(UTC) - timedelta(days=3)).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    mark = {**marked["retention"]["finalization"], "until": then}
-    await rewrite_sidecar(finalizing, source, retention={"expires_at": then, "finalization": mark})
 
 
 async def scheduled(finalizing: Finalizing, **attributes: Any) -> tuple[str, str]:
@@ -228,16 +219,13 @@ async def test_a_copy_that_was_finished_without_being_able_to_say_so_is_not_take
         proxy.cut_response_after = MIB  # it can be copied, and not be read back
         said = await finalizing.started(file_id)
         await finalizing.reaches(said["finalization_id"], "copied")
-        step = {"finalization_id": said["finalization_id"], "step": "finish", "version": 3}
-        url = f"{elements[1].url}/api/v1/files/{file_id}/finalization"
-        finished = await roles.request("POST", url, json=step, token=await roles.token("admin"))
+        await finish(finalizing, elements[1], file_id, said["finalization_id"])
         proxy.cut_response_after = 0
         await finalizing.reaches(said["finalization_id"], "failed", is_hurried=True)
 
         proxy.heal()
         await finalizing.reaches(said["finalization_id"], SCHEDULED, is_hurried=True)
 
-        assert finished.status == 200
         await finalizing.assert_permanent(file_id, CONTENT, elements[1])
 
 
@@ -273,7 +261,7 @@ async def test_a_source_is_kept_when_the_copy_has_been_damaged_since(roles: Role
 
     await finalizing.hurry()
     said = await finalizing.reaches(finalization_id, "failed")
-    await as_if_long_ago(finalizing, file_id)
+    await end_mark_in(finalizing, file_id, -timedelta(days=3))
     collected = await roles.request("POST", f"{source.url}/api/v1/gc", json={"dry_run": False})
 
     assert "se-rw" in said["error"]
@@ -318,55 +306,6 @@ async def test_a_source_that_has_changed_since_its_mark_ended_is_kept(roles: Rol
     assert "another one was copied" in said["error"]
     assert await finalizing.content(file_id, source) == CONTENT
     await finalizing.assert_permanent(file_id, CONTENT, target)
-
-
-async def test_a_held_source_stays_until_its_hold_is_released(roles: Roles) -> None:
-    finalizing = await start_finalizing(roles)
-    source, target = finalizing.elements
-    file_id = await finalizing.temporary(CONTENT)
-    holds = f"/api/v1/files/{file_id}/holds"
-    placed = await roles.request(
-        "POST", f"{finalizing.admin.url}{holds}", json={"id": "case-7", "reason": "lawsuit"}
-    )
-    assert placed.status == 201, placed
-    said = await finalizing.started(file_id)
-    await finalizing.reaches(said["finalization_id"], SCHEDULED)
-
-    await finalizing.hurry()
-
-    async def is_told() -> bool:
-        return "held by case-7" in (await finalizing.look(said["finalization_id"])).get("error", "")
-
-    await eventually(is_told)
-    carried = await finalizing.assert_permanent(file_id, CONTENT, target)
-    assert [hold["id"] for hold in carried["retention"]["holds"]] == ["case-7"]
-    assert await finalizing.content(file_id, source) == CONTENT
-    assert (await roles.request("DELETE", f"{source.url}{holds}/case-7")).status == 200
-    await finalizing.hurry()
-    done = await finalizing.reaches(said["finalization_id"], "completed")
-    assert "error" not in done
-    assert await finalizing.sidecar(file_id, source) is None
-    held = await finalizing.assert_permanent(file_id, CONTENT, target)
-    assert held["retention"]["holds"] == carried["retention"]["holds"]
-
-
-async def test_a_hold_that_comes_while_a_file_is_copied_comes_along(roles: Roles) -> None:
-    elements = await start_elements(roles, "edit", "rw")
-    async with fault_proxy(elements[1].url) as proxy:
-        finalizing = await start_finalizing(roles, elements, urls={"se-rw": proxy.url})
-        file_id = await finalizing.temporary(CONTENT)
-        proxy.cut_response_after = MIB  # it can be copied, and not be read back
-        said = await finalizing.started(file_id)
-        await finalizing.reaches(said["finalization_id"], "copied")
-
-        url = f"{finalizing.admin.url}/api/v1/files/{file_id}/holds"
-        placed = await roles.request("POST", url, json={"id": "case-7", "reason": "lawsuit"})
-        proxy.heal()
-        await finalizing.reaches(said["finalization_id"], SCHEDULED, is_hurried=True)
-
-        assert placed.status == 201
-        after = await finalizing.assert_permanent(file_id, CONTENT, elements[1])
-        assert [hold["id"] for hold in after["retention"]["holds"]] == ["case-7"]
 
 
 async def test_a_source_that_is_gone_already_is_as_good_as_removed(roles: Roles) -> None:

@@ -369,6 +369,39 @@ async def test_a_copy_does_not_take_the_place_of_another_file(
     assert answer.problem == "already-exists"
 
 
+async def test_a_copy_that_is_not_finished_is_held_at_its_source_only(
+    element: ElementClient, elsewhere: dict[str, Any], finalization: str
+) -> None:
+    held = {"id": "case-6", "reason": "lawsuit", "placed_by": "anna", "placed_at": elsewhere["created_at"]}
+    source = {**elsewhere, "retention": {**elsewhere["retention"], "holds": [held]}}
+    await put_copy(element, copy_of(source, finalization=finalization))
+    holds = f"/api/v1/files/{elsewhere['file_id']}/holds"
+
+    placed = await element.request("POST", holds, json={"id": "case-7", "reason": "lawsuit"})
+    released = await element.request("DELETE", f"{holds}/case-6")
+
+    assert [placed.problem, released.problem] == ["being-finalized"] * 2
+    assert (await element.get(holds))["items"] == [held]
+
+
+async def test_a_file_is_finished_with_what_holds_it_at_its_source(
+    element: ElementClient, elsewhere: dict[str, Any], finalization: str
+) -> None:
+    hold = {"reason": "lawsuit", "placed_by": "anna", "placed_at": elsewhere["created_at"]}
+    first, second = {**hold, "id": "case-7"}, {**hold, "id": "case-8"}
+    file_id = elsewhere["file_id"]
+    await put_copy(element, copy_of(elsewhere, finalization=finalization))
+
+    once = await taken(element, file_id, "finish", finalization, version=3, holds=[first])
+    again = await taken(element, file_id, "finish", finalization, version=3, holds=[first])
+    risen = await taken(element, file_id, "finish", finalization, version=3, holds=[second])
+
+    assert once["retention"]["holds"] == [first]
+    assert again == once
+    assert risen["retention"]["holds"] == [first, second]
+    assert risen["version"] == 4
+
+
 @pytest.mark.parametrize("mode", ["edit", "rw"])
 async def test_a_copy_that_was_cancelled_is_gone_and_may_come_again(
     start: StartElement, elsewhere: dict[str, Any], finalization: str, mode: str

@@ -139,6 +139,13 @@ class FinalizationsStore:
         )
         return None if row is None else Finalization.from_row(row)
 
+    async def kept_source(self, file_id: str) -> str | None:
+        """The element that has the temporary copy of a file, besides the permanent one."""
+        latest = await self.latest_of(file_id)
+        if latest is None or not latest.is_switched or latest.is_in_place or latest.status == "completed":
+            return None
+        return latest.source_element_id
+
     async def list(
         self,
         *,

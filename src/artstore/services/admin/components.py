@@ -165,7 +165,7 @@ async def make_components(
         elements=registry,
         element_watch=ElementWatch(elements, registry, seeds=settings.element_urls()),
         files=file_registry,
-        holds=HoldRelay(file_registry, files, client),
+        holds=HoldRelay(file_registry, files, finalizing, client),
         indexer=Indexer(files, elements, client, measured.index),
         finalizations=Finalizations(
             finalizing, files, elements, steps=steps, finalizer=finalizer, metrics=measured.finalizations

@@ -135,12 +135,19 @@ class FileRegistry:
             NotFoundError: there is no such file.
             UnavailableError: its element is not registered any more.
         """
-        file = await self._files.get(file_id)
+        return await self.element_url((await self._files.get(file_id)).element_id)
+
+    async def element_url(self, element_id: str) -> str:
+        """Where an element is that has a file.
+
+        Raises:
+            UnavailableError: it is not registered any more.
+        """
         try:
-            return (await self._elements.get(file.element_id)).url
+            return (await self._elements.get(element_id)).url
         except NotFoundError:
             raise UnavailableError(
-                f"the file is on storage element {file.element_id}, which is not registered: register it"
+                f"the file is on storage element {element_id}, which is not registered: register it"
             ) from None
 
 

@@ -4,13 +4,13 @@ Until the permanent copy is known to be whole, it has a lower version than the m
 source and index stay as they were. Finishing it gives it the higher one; from then on it is the file.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from artstore.core.attributes import FileAttributes, RetentionPolicy
+from artstore.core.attributes import FileAttributes, Hold, RetentionPolicy
 from artstore.core.exchange import StoredFile
 from artstore.core.finalization import FinalizationStatus, FinalizationStep, StepOrder
 from artstore.core.http.problems import RemoteError
@@ -92,6 +92,8 @@ class FinalizationSteps:
             return _completed(one)
         until = datetime.now(UTC) + self.removal_delay + PROTECTION
         marked = await self._order(one, one.source_element_id, "begin", until=until)
+        # The copy comes with the version that the index has of the source before it learns of the mark.
+        await self._tell_index(marked)
         return one.with_(status="copying", source_version=marked.attributes.version)
 
     async def _copy(self, one: Finalization, progress: Progress) -> Finalization:
@@ -134,31 +136,59 @@ class FinalizationSteps:
         source = await self._source(one)
         if source.version != one.source_version:
             return one.with_(status="pending", checksum_verified=False)
-        finished = await self._order(one, one.target_element_id, "finish", version=source.version + 1)
-        await self._index(finished, one)
+        await self._finish(one, source)
         return one.with_(status="switched", next_attempt_at=datetime.now(UTC))
 
     async def _schedule(self, one: Finalization) -> Finalization:
         if one.is_in_place:
             return _completed(one)
         await self._require_indexed(one)
+        await self._carry_over_holds(one)
         due = datetime.now(UTC) + self.removal_delay
         return one.with_(status="source_removal_scheduled", remove_source_at=due, next_attempt_at=due)
 
     async def _remove_source(self, one: Finalization) -> Finalization:
         """Two proofs come first: what the target says of the file, and what its data are, now."""
+        source = await self._carry_over_holds(one)
         _require_permanent(await self._required(one, one.target_element_id), one)
         await self._require_whole(one)
         await self._require_indexed(one)
         try:
             await self._order(one, one.source_element_id, "remove", version=one.source_version)
         except RemoteError as error:
-            if error.remote_code == RetentionActiveError.code:
-                later = datetime.now(UTC) + HELD_PAUSE
-                return one.with_(next_attempt_at=later, error=f"{one.source_element_id}: {error.detail}")
+            if source is not None and error.remote_code == RetentionActiveError.code:
+                return await self._wait_for_release(one, source, f"{one.source_element_id}: {error.detail}")
             if error.problem.status != _NOT_FOUND:
                 raise
         return _completed(one)
+
+    async def _wait_for_release(self, one: Finalization, source: FileAttributes, reason: str) -> Finalization:
+        """A hold may last for years. As long as its end is waited for, the mark of the source goes on."""
+        now = datetime.now(UTC)
+        mark = source.retention.finalization
+        if mark is not None and now < mark.until < now + PROTECTION / 2:
+            marked = await self._order(one, one.source_element_id, "begin", until=now + PROTECTION)
+            one = one.with_(source_version=marked.attributes.version)
+        return one.with_(next_attempt_at=now + HELD_PAUSE, error=reason)
+
+    async def _carry_over_holds(self, one: Finalization) -> FileAttributes | None:
+        """While it is marked, nothing changes the source but holds: of who was sent there a moment before the
+        index had the copy. The file must have them where it is read from now on. Returns the source.
+        """
+        try:
+            source = await self.calls.sidecar(one.source_element_id, one.file_id)
+        except RemoteError as error:
+            if error.problem.status != _NOT_FOUND:
+                raise
+            return None
+        if source.version != one.source_version and _is_marked(source, one):
+            await self._finish(one, source)
+        return source
+
+    async def _finish(self, one: Finalization, source: FileAttributes) -> None:
+        version, holds = source.version + 1, source.retention.holds
+        finished = await self._order(one, one.target_element_id, "finish", version=version, holds=holds)
+        await self._index(finished, one)
 
     async def _roll_back(self, one: Finalization) -> Finalization:
         """Leave the file as it was: the copy goes before the mark that protects the source.
@@ -193,8 +223,15 @@ class FinalizationSteps:
         *,
         until: datetime | None = None,
         version: int | None = None,
+        holds: Sequence[Hold] = (),
     ) -> StoredFile:
-        order = StepOrder(finalization_id=UUID(one.finalization_id), step=step, until=until, version=version)
+        order = StepOrder(
+            finalization_id=UUID(one.finalization_id),
+            step=step,
+            until=until,
+            version=version,
+            holds=list(holds),
+        )
         return await self.calls.take_step(element_id, one.file_id, order)
 
     async def _source(self, one: Finalization) -> FileAttributes:
@@ -216,10 +253,13 @@ class FinalizationSteps:
             raise HopelessError(f"the copy on {one.target_element_id} is damaged: it has SHA-256 {sha256}")
 
     async def _index(self, stored: StoredFile, one: Finalization) -> None:
+        await self._tell_index(stored)
+        await self._require_indexed(one)
+
+    async def _tell_index(self, stored: StoredFile) -> None:
         """Let the index know at once; where it reads another epoch, its reader brings it."""
         entry = stored.entry.model_copy(update={"attributes": stored.attributes})
         await self.files.apply(stored.element_id, stored.epoch, [entry])
-        await self._require_indexed(one)
 
     async def _require_indexed(self, one: Finalization) -> None:
         try:
@@ -233,12 +273,18 @@ class FinalizationSteps:
 
 def _as_copy(source: FileAttributes, one: Finalization) -> FileAttributes:
     """The sidecar with which a copy waits to be finished: in the index, the source wins until then."""
-    finalization = source.retention.finalization
-    if finalization is None or finalization.id != UUID(one.finalization_id):
+    if not _is_marked(source, one):
         raise HopelessError(f"another finalization has taken the file on {one.source_element_id}")
+    finalization = source.retention.finalization
+    assert finalization is not None, "it is marked"
     marked = finalization.model_copy(update={"copy_of": one.source_element_id})
     retention = source.retention.model_copy(update={"finalization": marked})
     return source.model_copy(update={"version": source.version - 1, "retention": retention})
+
+
+def _is_marked(source: FileAttributes, one: Finalization) -> bool:
+    mark = source.retention.finalization
+    return mark is not None and mark.id == UUID(one.finalization_id)
 
 
 def _require_permanent(target: FileAttributes, one: Finalization) -> None:

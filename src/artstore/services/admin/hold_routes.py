@@ -11,6 +11,7 @@ from artstore.core.http.operations import JSON, Answer, Operation, json_response
 from artstore.core.keys import PRINCIPAL
 from artstore.core.spec import (
     AlreadyExistsError,
+    BeingFinalizedError,
     ModeNotAllowedError,
     NotFoundError,
     SidecarDiffersError,
@@ -48,7 +49,13 @@ async def delete_hold(request: web.Request, path: HoldPath) -> None:
 
 
 _HOLDS: Final = "/api/v1/files/{file_id}/holds"
-_PROBLEMS: Final = (ModeNotAllowedError, NotFoundError, SidecarDiffersError, UpstreamError)
+_PROBLEMS: Final = (
+    BeingFinalizedError,
+    ModeNotAllowedError,
+    NotFoundError,
+    SidecarDiffersError,
+    UpstreamError,
+)
 
 HOLD_OPERATIONS: Final = (
     Operation(

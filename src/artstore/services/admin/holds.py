@@ -7,9 +7,11 @@ from uuid import UUID
 
 from artstore.core.client.roles import RoleClient, parse
 from artstore.core.exchange import DELEGATION_HEADER, Delegation, HoldPage, NewHold, StoredFile
+from artstore.core.http.problems import RemoteError
 from artstore.core.logging import get_logger
 from artstore.core.spec import ArtStoreError, Principal
 from artstore.core.stores.files import FilesStore
+from artstore.core.stores.finalizations import FinalizationsStore
 from artstore.services.admin.files import FileRegistry
 
 _log: Final = get_logger("files")
@@ -19,9 +21,16 @@ _LONGEST_NAME: Final = 255
 class HoldRelay:
     """Passes on what is to be held, and notes at once in the index what became of the file."""
 
-    def __init__(self, registry: FileRegistry, files: FilesStore, client: RoleClient) -> None:
+    def __init__(
+        self,
+        registry: FileRegistry,
+        files: FilesStore,
+        finalizations: FinalizationsStore,
+        client: RoleClient,
+    ) -> None:
         self._registry = registry
         self._files = files
+        self._finalizations = finalizations
         self._client = client
 
     async def place(self, file_id: UUID, hold: NewHold, *, principal: Principal) -> tuple[HoldPage, bool]:
@@ -47,10 +56,24 @@ class HoldRelay:
         return await self._client.get(await self._url(file_id), HoldPage)
 
     async def release(self, file_id: UUID, hold_id: str) -> None:
-        """Release a hold on a file. Raises what :meth:`place` does."""
-        url = f"{await self._url(file_id)}/{quote(hold_id, safe='')}"
+        """Release a hold on a file, and before that on the temporary copy that it may still have: nobody
+        else would, and held, that stays for ever. Raises what :meth:`place` does.
+        """
+        path = f"api/v1/files/{file_id}/holds/{quote(hold_id, safe='')}"
+        if (source := await self._finalizations.kept_source(str(file_id))) is not None:
+            await self._release_if_held(f"{await self._registry.element_url(source)}/{path}")
+        await self._note(await self._release(f"{await self._registry.element_url_of(file_id)}/{path}"))
+
+    async def _release_if_held(self, url: str) -> None:
+        try:
+            await self._release(url)
+        except RemoteError as error:
+            if error.problem.status != HTTPStatus.NOT_FOUND:
+                raise
+
+    async def _release(self, url: str) -> StoredFile:
         async with self._client.request("DELETE", url) as response:
-            await self._note(parse(StoredFile, await response.read()))
+            return parse(StoredFile, await response.read())
 
     async def _url(self, file_id: UUID) -> str:
         return f"{await self._registry.element_url_of(file_id)}/api/v1/files/{file_id}/holds"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from artstore.core.attributes import FileAttributes
 from artstore.core.naming import storage_name
+from artstore.core.retention import is_unfinished_copy
 from artstore.core.spec import AlreadyExistsError, ChecksumMismatchError, ContentTooLargeError
 from artstore.services.storage_element.catalog_records import Change, Committed
 from artstore.services.storage_element.element import Element
@@ -35,7 +36,7 @@ async def store_copy(element: Element, copy: Copy) -> Stored:
     if copy.attributes.file_size > element.max_file_size:
         raise ContentTooLargeError(limit=element.max_file_size)
     async with element.changing(copy.attributes.file_id, "create") as known:
-        if known is None or (known.is_deleted and _is_unfinished_copy(known)):
+        if known is None or (known.is_deleted and is_unfinished_copy(known.attributes)):
             return await _create(element, copy)
         return await _repeat(element, copy, known)
 
@@ -59,7 +60,7 @@ async def _repeat(element: Element, copy: Copy, known: Committed) -> Stored:
     stored = known.attributes
     is_finished = stored.retention.policy == "permanent" and stored.retention.finalized_at is not None
     is_same = stored.checksum == copy.attributes.checksum and stored.file_size == copy.attributes.file_size
-    if known.is_deleted or not is_same or not (is_finished or _is_unfinished_copy(known)):
+    if known.is_deleted or not is_same or not (is_finished or is_unfinished_copy(known.attributes)):
         raise AlreadyExistsError(f"file {stored.file_id} is, or was, on this element already")
     size, sha256 = await measure_body(copy.body)
     if sha256 != stored.checksum:
@@ -102,11 +103,6 @@ def _placed(attributes: FileAttributes) -> FileAttributes:
         file_id=attributes.file_id,
     )
     return attributes.model_copy(update={"storage_filename": name.filename, "storage_path": name.directory})
-
-
-def _is_unfinished_copy(known: Committed) -> bool:
-    finalization = known.attributes.retention.finalization
-    return finalization is not None and finalization.copy_of is not None
 
 
 async def _counted(body: AsyncIterator[bytes], room: Reservation) -> AsyncGenerator[bytes, None]:

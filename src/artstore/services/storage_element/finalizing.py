@@ -1,11 +1,11 @@
 """Makes a temporary file permanent, as far as one element does it: each step is one sidecar."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from artstore.core.attributes import Finalization, Retention
+from artstore.core.attributes import FileAttributes, Finalization, Hold, Retention
 from artstore.core.finalization import FinalizationStep, StepOrder
 from artstore.core.modes import Operation
 from artstore.core.retention import is_being_finalized, require_deletable
@@ -17,6 +17,9 @@ from artstore.services.storage_element.small_objects import READ_LIMIT, put_in_o
 
 DEFAULT_PROTECTION: Final = timedelta(days=7)
 """For so long a mark protects a file when nobody says for how long: one that is forgotten ends by itself."""
+
+RENEWED_BY: Final = timedelta(days=1)
+"""At least: an order that is only repeated changes nothing."""
 
 
 async def take_step(element: Element, file_id: UUID, order: StepOrder) -> Committed:
@@ -34,21 +37,31 @@ async def take_step(element: Element, file_id: UUID, order: StepOrder) -> Commit
 
 
 async def _begin(element: Element, known: Committed, order: StepOrder) -> Committed:
-    """A mark of a finalization that nobody knows any more gives way."""
+    """A mark of a finalization that nobody knows any more gives way; one's own is renewed."""
     attributes = known.attributes
     if attributes.retention.policy == "permanent":
         raise PreconditionFailedError(f"file {attributes.file_id} is permanent already")
-    now = element.time.now()
-    if is_being_finalized(attributes, now=now) and _is_of(attributes.retention, order):
+    if _is_marked_already(attributes, order, now=element.time.now()):
         return known
     until = order.until or element.time.latest() + DEFAULT_PROTECTION
     return await _retain(element, known, finalization=Finalization(id=order.finalization_id, until=until))
 
 
+def _is_marked_already(attributes: FileAttributes, order: StepOrder, *, now: datetime) -> bool:
+    mark = attributes.retention.finalization
+    if mark is None or mark.id != order.finalization_id or not is_being_finalized(attributes, now=now):
+        return False
+    return order.until is None or order.until - mark.until < RENEWED_BY
+
+
 async def _finish(element: Element, known: Committed, order: StepOrder) -> Committed:
-    """What is permanent stays so from when it was; only its version may have to rise."""
+    """What is permanent stays so from when it was; only its version may have to rise, or its holds to come
+    along that its source has got since it was copied.
+    """
     retention = known.attributes.retention
-    if retention.policy == "permanent" and known.attributes.version >= (order.version or 0):
+    holds = _united(retention.holds, order.holds)
+    is_recent = known.attributes.version >= (order.version or 0) and holds == retention.holds
+    if retention.policy == "permanent" and is_recent:
         return known
     if is_being_finalized(known.attributes, now=element.time.now()) and not _is_of(retention, order):
         raise PreconditionFailedError(
@@ -62,6 +75,7 @@ async def _finish(element: Element, known: Committed, order: StepOrder) -> Commi
         expires_at=None,
         finalized_at=retention.finalized_at or element.clock.now(),
         finalization=None,
+        holds=holds,
     )
 
 
@@ -97,6 +111,11 @@ _STEPS: Final[Mapping[FinalizationStep, tuple[Operation, _Step]]] = {
     "remove": ("delete", _remove),
 }
 """Every step, with what the mode must allow for it."""
+
+
+def _united(present: list[Hold], more: list[Hold]) -> list[Hold]:
+    known = {hold.id for hold in present}
+    return [*present, *(hold for hold in more if hold.id not in known)]
 
 
 def _is_of(retention: Retention, order: StepOrder) -> bool:

@@ -10,6 +10,7 @@ from artstore.core.exchange import DELEGATION_HEADER, POSITION_HEADER, HoldPage,
 from artstore.core.http.operations import JSON, Answer, Operation
 from artstore.core.spec import (
     AlreadyExistsError,
+    BeingFinalizedError,
     CorruptedError,
     ForbiddenError,
     InsufficientStorageError,
@@ -62,7 +63,13 @@ async def delete_hold(request: web.Request, path: HoldPath) -> web.Response:
 _HOLDS: Final = "/api/v1/files/{file_id}/holds"
 _STORED: Final = {JSON: StoredFile}
 _POSITION: Final = {POSITION_HEADER: "Where the change is in the journal: `element:sequence`."}
-_PROBLEMS: Final = (CorruptedError, InsufficientStorageError, NotFoundError, SidecarDiffersError)
+_PROBLEMS: Final = (
+    BeingFinalizedError,
+    CorruptedError,
+    InsufficientStorageError,
+    NotFoundError,
+    SidecarDiffersError,
+)
 
 HOLD_OPERATIONS: Final = (
     Operation(

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from artstore.core.attributes import Hold
 from artstore.core.exchange import NewHold
-from artstore.core.retention import held, released
+from artstore.core.retention import held, released, require_no_unfinished_copy
 from artstore.services.storage_element.catalog_records import Committed, existing
 from artstore.services.storage_element.changes import replace
 from artstore.services.storage_element.element import Element
@@ -22,11 +22,13 @@ async def place_hold(
     Raises:
         ModeNotAllowedError: the element's metadata does not change.
         NotFoundError: there is no such file.
+        BeingFinalizedError: this is a copy that is not finished: its source is held.
         AlreadyExistsError: a hold with this id has another reason.
         InvalidRequestError: it has as many holds as a file can have.
     """
     async with element.changing(file_id, "update") as known:
         known = existing(known, file_id)
+        require_no_unfinished_copy(known.attributes)
         hold = Hold(
             id=wanted.id or str(uuid.uuid4()),
             reason=wanted.reason,
@@ -45,8 +47,10 @@ async def release_hold(element: Element, file_id: UUID, hold_id: str) -> Committ
     Raises:
         ModeNotAllowedError: the element's metadata does not change.
         NotFoundError: there is no such file, or no such hold.
+        BeingFinalizedError: as :func:`place_hold`.
     """
     async with element.changing(file_id, "update") as known:
         known = existing(known, file_id)
+        require_no_unfinished_copy(known.attributes)
         retention = released(known.attributes, hold_id)
         return await replace(element, known, limit=READ_LIMIT, retention=retention)
