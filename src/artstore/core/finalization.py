@@ -111,8 +111,7 @@ class FinalizationPage(BaseModel):
 class StepOrder(BaseModel):
     """One step at one storage element.
 
-    * ``begin``: mark the temporary file, or renew its mark, so that nothing else changes or removes it ``until``
-      then.
+    * ``begin``: mark the temporary file, or renew its mark: nothing changes or removes it ``until`` then.
     * ``finish``: make it permanent, as ``version`` or a higher one, and held by ``holds``, too.
     * ``cancel``: take the mark off, or remove the copy that was not finished.
     * ``remove``: delete the temporary file of which there is a permanent copy, if it is ``version`` still.
