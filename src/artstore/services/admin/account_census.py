@@ -1,14 +1,11 @@
 """Watches the service accounts: how many there are, and whose secrets are about to expire."""
 
-import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge
 
 from artstore.core.logging import get_logger
-from artstore.core.spec import ArtStoreError
 from artstore.core.stores.accounts import AccountsStore, ServiceAccount
 
 INTERVAL: Final = 2.0
@@ -41,16 +38,13 @@ class AccountCensus:
         self._metrics = metrics
         self._warned: set[tuple[str, datetime | None]] = set()
 
-    async def run(self) -> None:
-        """Count until cancelled; other processes change accounts, too."""
-        while True:
-            with suppress(ArtStoreError):  # the readiness tells when the database is away
-                self._metrics.accounts.set(await self._store.count())
-                expiring = await self._store.expiring(datetime.now(UTC) + WARNED_BEFORE)
-                self._metrics.expiring.set(len(expiring))
-                for account in expiring:
-                    self._warn(account)
-            await asyncio.sleep(INTERVAL)
+    async def count(self) -> None:
+        """Count anew: other processes change accounts, too."""
+        self._metrics.accounts.set(await self._store.count())
+        expiring = await self._store.expiring(datetime.now(UTC) + WARNED_BEFORE)
+        self._metrics.expiring.set(len(expiring))
+        for account in expiring:
+            self._warn(account)
 
     def _warn(self, account: ServiceAccount) -> None:
         warning = (account.id, account.secret_expires_at)

@@ -1,12 +1,9 @@
 """Counts what service accounts ask for, and writes it down from time to time."""
 
-import asyncio
 from collections import Counter
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Final
 
-from artstore.core.spec import ArtStoreError
 from artstore.core.stores.account_usage import DayCounts, UsageStore
 
 WRITE_INTERVAL: Final = 2.0
@@ -29,14 +26,12 @@ class UsageRecorder:
         """Somebody who named the account was given none."""
         self._refused[account_id, _today()] += 1
 
-    async def run(self) -> None:
-        """Write until cancelled."""
-        while True:
-            await asyncio.sleep(WRITE_INTERVAL)
-            await self.write()
-
     async def write(self) -> None:
-        """Write what has been counted since the last time."""
+        """Write what has been counted since the last time. What cannot be written is counted on, and kept.
+
+        Raises:
+            ArtStoreError: the database is away.
+        """
         keys = self._issued.keys() | self._refused.keys()
         if not keys:
             return
@@ -49,12 +44,11 @@ class UsageRecorder:
             )
             for key in sorted(keys)
         ]
-        with suppress(ArtStoreError):  # they are counted on, and written when the database is back
-            await self._store.add(counts)
-            for each in counts:
-                key = (each.account_id, each.day)
-                self._issued[key] -= each.tokens_issued
-                self._refused[key] -= each.requests_refused
+        await self._store.add(counts)
+        for each in counts:
+            key = (each.account_id, each.day)
+            self._issued[key] -= each.tokens_issued
+            self._refused[key] -= each.requests_refused
         self._issued, self._refused = +self._issued, +self._refused
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -25,8 +26,10 @@ from artstore.core.keys import (
     SETTINGS,
     STOPPING,
 )
-from artstore.core.spec import ConfigurationError
+from artstore.core.repetition import repeat
+from artstore.core.spec import ArtStoreError, ConfigurationError
 from artstore.core.stores.leases import LeasesStore
+from artstore.services.admin import account_census, account_usage, revocations
 from artstore.services.admin.audit import Audit, make_audit
 from artstore.services.admin.components import Components, make_components
 from artstore.services.admin.keys import ADMIN, AUDIT_LOG
@@ -70,9 +73,10 @@ async def open_components(app: web.Application) -> AsyncGenerator[Components, No
     try:
         yield components
     finally:
-        # The last request has been answered: nothing more will be counted.
-        await components.account_usage.write()
         components.people.hashes.close()
+        # The last request has been answered: nothing more will be counted.
+        with suppress(ArtStoreError):
+            await components.account_usage.write()
 
 
 @asynccontextmanager
@@ -100,6 +104,7 @@ async def open_audit(app: web.Application) -> AsyncGenerator[Audit, None]:
 async def run_jobs(app: web.Application) -> AsyncGenerator[None, None]:
     """Do the background jobs, or be ready to, until the server stops."""
     components, leases = app[ADMIN], LeasesStore(app[DATABASE])
+    keys = components.signing_keys
     held = components.metrics.lease_held
     jobs = (
         LeasedJob("indexer", components.indexer.run, leases=leases, held=held).run,
@@ -107,10 +112,10 @@ async def run_jobs(app: web.Application) -> AsyncGenerator[None, None]:
         LeasedJob("key-rotation", components.key_rotation.run, leases=leases, held=held).run,
         LeasedJob("element-watch", components.element_watch.run, leases=leases, held=held).run,
         LeasedJob("audit-keeper", app[AUDIT_LOG].keeper.run, leases=leases, held=held).run,
-        components.account_census.run,
-        components.account_usage.run,
-        components.revocations.run,
-        components.signing_keys.watch,
+        partial(repeat, "account-census", components.account_census.count, every=account_census.INTERVAL),
+        partial(repeat, "account-usage", components.account_usage.write, every=account_usage.WRITE_INTERVAL),
+        partial(repeat, "revocations", components.revocations.look, every=revocations.LOOK_INTERVAL),
+        partial(repeat, "signing-keys", keys.refresh, every=keys.refresh_interval),
     )
 
     async def run_until_stopping() -> None:

@@ -5,18 +5,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
-from artstore.core.cancellation import end_if_cancelled
-from artstore.core.logging import get_logger
 from artstore.core.revocation import KEPT_FOR, Revocation, RevocationList, RevocationPage
-from artstore.core.spec import ArtStoreError
 from artstore.core.stores.revocations import RevocationsStore
 from artstore.core.waiting import first_of
 
 LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks at what other processes of admin have revoked."""
 PAGE_SIZE: Final = 1000
-
-_log = get_logger("revocations")
 
 
 class Revocations:
@@ -27,7 +22,6 @@ class Revocations:
         self._known = known
         self._position = ""
         self._changed = asyncio.Event()
-        self._is_looked_at = True
 
     async def revoke_token(self, token_id: str) -> None:
         """Refuse one token from now on."""
@@ -40,7 +34,7 @@ class Revocations:
         return self._known.has_revoked(token_id, client_id, issued_at=issued_at, key_id=key_id)
 
     async def look(self) -> None:
-        """Take note of what is new, and wake up who waits for it."""
+        """Take note of what is new, and wake up who waits for it. Other processes revoke, too."""
         page = await self._store.after(self._position, limit=PAGE_SIZE)
         while page.items:
             self._known.add(page.items)
@@ -48,26 +42,6 @@ class Revocations:
             self._changed.set()
             self._changed = asyncio.Event()
             page = await self._store.after(self._position, limit=PAGE_SIZE)
-
-    async def run(self) -> None:
-        """Look again and again, until cancelled: other processes revoke, too."""
-        while True:
-            end_if_cancelled()
-            await asyncio.sleep(LOOK_INTERVAL)
-            try:
-                await self.look()
-                self._is_looked_at = True
-            except ArtStoreError as error:
-                await self._note_failure(error.detail)
-            except Exception as error:
-                # Whatever it was: who stops looking lets suspended clients in for ever.
-                await self._note_failure(type(error).__name__, error=error)
-
-    async def _note_failure(self, reason: str, *, error: Exception | None = None) -> None:
-        if self._is_looked_at:
-            # In a thread: showing the lines of a traceback reads source files.
-            await asyncio.to_thread(_log.warning, "revocations_not_read", reason=reason, exc_info=error)
-        self._is_looked_at = False
 
     async def page(self, position: str, *, patience: float, stopping: asyncio.Event) -> RevocationPage:
         """What came after ``position``; waits for something up to ``patience`` seconds."""

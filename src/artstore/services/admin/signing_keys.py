@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -13,7 +12,7 @@ from pydantic import BaseModel
 
 from artstore.core.attribute_fields import format_timestamp
 from artstore.core.logging import get_logger
-from artstore.core.spec import ArtStoreError, ConfigurationError, UnavailableError
+from artstore.core.spec import ConfigurationError, UnavailableError
 from artstore.core.stores.keys import KeysStore, SigningKey
 from artstore.services.admin.key_material import JsonWebKey, public_key, signing_key
 from artstore.services.admin.key_models import KeyState
@@ -60,7 +59,7 @@ class SigningKeys:
     ) -> None:
         self._store = store
         self._master_key = master_key
-        self._refresh_interval = refresh_interval
+        self.refresh_interval = refresh_interval
         self._keys: dict[str, LoadedKey] = {}
         self._refused: dict[str, ConfigurationError] = {}
         self._fresh_until = 0.0
@@ -103,7 +102,7 @@ class SigningKeys:
         Raises:
             UnavailableError: there is none.
         """
-        await self._refresh()
+        await self.refresh()
         signing = [key for key in self._keys.values() if key.state == "signing"]
         if not signing:
             raise UnavailableError(self._why_none_signs())
@@ -111,7 +110,7 @@ class SigningKeys:
 
     async def published(self) -> JsonWebKeySet:
         """What verifiers need: also keys that do not sign yet, or no longer."""
-        await self._refresh()
+        await self.refresh()
         return JsonWebKeySet(keys=[key.public for key in self._keys.values()])
 
     def _why_none_signs(self) -> str:
@@ -126,14 +125,8 @@ class SigningKeys:
         async with self._reading:
             await self._read()
 
-    async def watch(self) -> None:
-        """Take note of what other processes change, until cancelled, whether somebody asks or not."""
-        while True:
-            await asyncio.sleep(self._refresh_interval)
-            with suppress(ArtStoreError):  # the readiness tells when the database is away
-                await self._refresh()
-
-    async def _refresh(self) -> None:
+    async def refresh(self) -> None:
+        """Take note of what other processes have changed, unless that was done a moment ago."""
         if self._is_fresh():
             return
         async with self._reading:
@@ -143,7 +136,7 @@ class SigningKeys:
                 await self._read()
             except UnavailableError:
                 # Keys seldom change: those known are better than none while the database is away.
-                self._fresh_until = time.monotonic() + self._refresh_interval
+                self._fresh_until = time.monotonic() + self.refresh_interval
 
     def _is_fresh(self) -> bool:
         return time.monotonic() < self._fresh_until
@@ -152,7 +145,7 @@ class SigningKeys:
         rows = [row for row in await self._store.list() if state_of(row) not in ("expired", "withdrawn")]
         keys = [await self._loaded(row) for row in rows]
         self._keys = {key.kid: key for key in keys if key is not None}
-        self._fresh_until = time.monotonic() + self._refresh_interval
+        self._fresh_until = time.monotonic() + self.refresh_interval
 
     async def _loaded(self, row: SigningKey) -> LoadedKey | None:
         if (known := self._keys.get(row.kid)) is not None:
