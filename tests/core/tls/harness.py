@@ -6,7 +6,7 @@ from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import ClientSession, TCPConnector
 
@@ -31,6 +31,8 @@ LIVE = "/health/live"
 
 class TlsServer:
     """The ingester, which needs no other role to be alive. Its settings are those of ``certs``, changed."""
+
+    reload_interval: ClassVar[float] = MUTUAL["reload_interval"]
 
     def __init__(self, data: Path) -> None:
         self.data = data

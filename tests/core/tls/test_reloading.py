@@ -103,6 +103,36 @@ async def test_what_cannot_be_used_is_told_and_what_was_there_serves_on(server: 
     )
 
 
+async def test_what_cannot_be_used_is_told_when_it_begins_when_it_is_another_and_when_it_ends(
+    server: TlsServer,
+) -> None:
+    await server.start()
+    certificate = server.certs / "ingester.crt"
+    good = certificate.read_bytes()
+    with capture_logs() as lines:
+
+        async def told(number: int) -> bool:
+            return len(_of_files(lines)) == number
+
+        await asyncio.to_thread(certificate.write_text, "no PEM")
+        await eventually(lambda: told(1))
+        await asyncio.sleep(5 * server.reload_interval)  # in which it is not told again
+        await asyncio.to_thread(certificate.unlink)
+        await eventually(lambda: told(2))
+        await asyncio.to_thread(certificate.write_bytes, good)
+        await eventually(lambda: told(3))
+
+    assert [line["event"] for line in _of_files(lines)] == [
+        "tls_reload_failed",
+        "tls_reload_failed",
+        "tls_files_restored",
+    ]
+
+
+def _of_files(lines: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    return [line for line in lines if str(line["event"]).startswith("tls_")]
+
+
 async def _told(lines: Sequence[Mapping[str, object]], event: str) -> bool:
     return any(line["event"] == event for line in lines)
 

@@ -59,6 +59,7 @@ class TlsEndpoint:
         self._withdrawn_at = 0.0
         self._revoked: frozenset[tuple[bytes, int]] = frozenset()
         self._failure: str | None = None
+        self._told: str | None = None
 
     @asynccontextmanager
     async def open(self, find_key: FindKey) -> AsyncGenerator[None, None]:
@@ -146,19 +147,25 @@ class TlsEndpoint:
             end_if_cancelled()
             await asyncio.sleep(self.settings.reload_interval)
             try:
-                if await self._load(find_key):
-                    _log.info("tls_reloaded", certificates=[subject for _, subject, _ in self._expiries()])
-                self._failure = None
+                self._note_success(has_changed=await self._load(find_key))
             except (ConfigurationError, ArtStoreError) as error:
                 self._keep_old(str(error))
             except Exception as error:
                 # Whatever it was: a role that stops following would let revoked clients in for ever.
                 self._keep_old(type(error).__name__, error=error)
 
+    def _note_success(self, *, has_changed: bool) -> None:
+        if has_changed:
+            _log.info("tls_reloaded", certificates=[subject for _, subject, _ in self._expiries()])
+        elif self._told is not None:
+            _log.info("tls_files_restored", told_before=self._told)
+        self._failure = self._told = None
+
     def _keep_old(self, reason: str, *, error: Exception | None = None) -> None:
-        """Told at the second look: certificate and key are replaced one after the other."""
-        if self._failure is not None and reason == self._failure:
+        """Told once, at the second look: certificate and key are replaced one after the other."""
+        if reason == self._failure and reason != self._told:
             _log.error("tls_reload_failed", reason=reason, kept="what was loaded before", exc_info=error)
+            self._told = reason
         self._failure = reason
 
     async def _watch_expiry(self) -> None:
