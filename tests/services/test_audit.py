@@ -103,8 +103,9 @@ async def test_a_line_that_a_disk_has_damaged_keeps_no_other_from_the_log(cluste
 async def test_what_an_element_removes_by_itself_is_in_the_log(roles: Roles) -> None:
     admin = await roles.start("admin")
     element = await roles.start_element(element={"collection": {"interval": 0.2, "removal_delay": 0.00001}})
-    stored = (await put(roles, element, await roles.token(), retention_policy="temporary")).json()
-    file_id = stored["attributes"]["file_id"]
+    answer = await put(roles, element, await roles.token(), retention_policy="temporary")
+    stored = answer.json()["attributes"]
+    file_id = stored["file_id"]
     await roles.request("DELETE", f"{element.url}/api/v1/files/{file_id}")
 
     async def is_told() -> list[dict[str, Any]]:
@@ -112,6 +113,12 @@ async def test_what_an_element_removes_by_itself_is_in_the_log(roles: Roles) -> 
 
     (record,) = await eventually(is_told)
     assert (record["kind"], record["role"], record["detail"]) == ("system_event", "element", {"removal": 1})
+    (removed,) = await records(roles, admin, event="garbage_removed")
+    assert (removed["kind"], removed["resource"]) == ("system_event", f"/api/v1/files/{file_id}")
+    assert removed["detail"] == {
+        "why": "removal",
+        "key": f"{stored['storage_path']}/{stored['storage_filename']}",
+    }
 
 
 async def test_the_spool_of_a_role_is_measured(cluster: Ingesting) -> None:

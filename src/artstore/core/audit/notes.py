@@ -86,6 +86,12 @@ def note(*, actor: Actor | None = None, reason: str | None = None, **detail: str
     notes.detail.update((name, bounded(v) if isinstance(v, str) else v) for name, v in detail.items())
 
 
+def present_request() -> Happening | None:
+    """What the record of the request that is being handled would say of its success; ``None`` without one."""
+    notes = _notes.get()
+    return None if notes is None or notes.is_over else notes.happening
+
+
 def present_cause() -> Cause | None:
     """What is to be written together with a change, so that whoever finds it without its record can make that
     up. ``None`` outside of a request that is audited.

@@ -14,6 +14,7 @@ from artstore.core.inspection import (
     RepairReport,
     RepairRequest,
 )
+from artstore.core.keys import AUDIT
 from artstore.core.spec import ModeNotAllowedError, UnavailableError
 from artstore.services.storage_element.catalog_care import CatalogCare
 from artstore.services.storage_element.repairs import Repairs
@@ -83,7 +84,7 @@ async def repair(request: web.Request, body: RepairRequest) -> RepairReport:
     Every finding is looked at again before anything is changed.
     """
     care = request.app[CATALOG_CARE]
-    return await Repairs(care.element, care.database, body).run()
+    return await Repairs(care.element, care.database, body, trail=request.app.get(AUDIT)).run()
 
 
 _REBUILD: Final = "/api/v1/catalog/rebuild"

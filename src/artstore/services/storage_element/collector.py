@@ -11,7 +11,8 @@ from typing import Final
 from aiohttp import web
 
 from artstore.core import modes
-from artstore.core.audit.record import Outcome
+from artstore.core.audit.parts import recording_part
+from artstore.core.audit.record import Outcome, bounded
 from artstore.core.audit.trail import AuditTrail
 from artstore.core.collection import (
     MAX_EXAMPLES,
@@ -128,7 +129,7 @@ class Collector:
             return report
 
     def _audit(self, report: CollectionReport) -> None:
-        """What goes without a request of its own is in the audit trail all the same."""
+        """What runs without a request is in the audit trail all the same."""
         if self._trail is None or report.dry_run:
             return
         removed: dict[str, str | int] = {
@@ -207,8 +208,11 @@ class Collector:
                     self._metrics.skipped(candidate.reason)
 
     async def _try_to_remove(self, candidate: Candidate, deadlines: Deadlines) -> bool:
+        resource = f"/api/v1/files/{candidate.file_id}"
+        said = {"why": candidate.reason, "key": bounded(candidate.key)}
         try:
-            removed = await remove(self._element, candidate, deadlines)
+            async with recording_part(self._trail, "garbage_removed", resource=resource, **said) as part:
+                part.is_done = removed = await remove(self._element, candidate, deadlines)
         except ArtStoreError as error:
             _log.warning("garbage_left", key=candidate.key, why=candidate.reason, reason=error.detail)
             return False

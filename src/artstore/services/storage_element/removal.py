@@ -65,7 +65,9 @@ async def _remove_data(element: Element, candidate: Candidate, deadlines: Deadli
             return False
         if not _was_deleted(stored, before=deadlines.removal):
             return False
-        await element.storage.delete(candidate.key)
+        async with element.recovery.intent("file_delete", candidate.file_id, candidate.key) as intent:
+            await element.storage.delete(candidate.key)
+            await element.catalog.finish(intent, "committed")
         return True
 
 

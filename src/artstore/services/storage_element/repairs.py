@@ -9,6 +9,9 @@ from typing import Final
 from uuid import UUID
 
 from artstore.core.attribute_fields import format_timestamp
+from artstore.core.audit.parts import recording_part
+from artstore.core.audit.record import bounded
+from artstore.core.audit.trail import AuditTrail
 from artstore.core.inspection import (
     CHANGES_FREE,
     PART_FREE,
@@ -37,7 +40,10 @@ _log: Final = get_logger("element")
 class Repairs:
     """The repairs of one request."""
 
-    def __init__(self, element: Element, database: Database, request: RepairRequest) -> None:
+    def __init__(
+        self, element: Element, database: Database, request: RepairRequest, *, trail: AuditTrail | None
+    ) -> None:
+        self._trail = trail
         self._element = element
         self._database = database
         self._request = request
@@ -106,13 +112,20 @@ class Repairs:
                     return _repair(finding, "passed_over", act)
                 if self._request.dry_run:
                     return _repair(finding, "planned", action)
-                await act()
+                await self._act(act, finding, action)
             except ArtStoreError as error:
                 return _repair(finding, "passed_over", error.detail)
             _log.warning("inconsistency_repaired", kind=finding.kind, key=finding.key, action=action)
             async with self._database.transaction() as transaction:
                 await drop_finding(transaction, finding)
             return _repair(finding, "repaired", action)
+
+    async def _act(self, act: "_Act", finding: Finding, action: str) -> None:
+        said = {"why": finding.kind, "action": action, "key": bounded(finding.key)}
+        resource = f"/api/v1/files/{finding.file_id}"
+        async with recording_part(self._trail, "inconsistency_repaired", resource=resource, **said) as part:
+            await act()
+            part.is_done = True
 
     async def _index(self, finding: Finding, file_id: UUID) -> "str | _Act":
         evidence = await look_again(self._element, finding.key.removesuffix(SIDECAR_SUFFIX))
