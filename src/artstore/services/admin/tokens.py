@@ -4,10 +4,13 @@ import uuid
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
-from jwt import api_jws as jws
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from jwt.algorithms import RSAAlgorithm
+from jwt.utils import base64url_encode
 
 from artstore.core.stores.accounts import ServiceAccount
 from artstore.services.admin.key_material import ALGORITHM
@@ -15,6 +18,8 @@ from artstore.services.admin.signing_keys import SigningKeys
 from artstore.services.admin.token_models import IssuedToken
 
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - RFC 9068 section 2.1
+_SIGNATURES: Final = RSAAlgorithm(RSAAlgorithm.SHA256)
+"""Those of :data:`~artstore.services.admin.key_material.ALGORITHM`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +94,7 @@ class TokenIssuer:
             "nbf": begin,
             "exp": end,
         }
-        headers = {"kid": key.kid, "typ": token_type}
-        # What jwt.encode does besides this, for claims of any type, takes three times as long.
-        text = jws.encode(orjson.dumps({**common, **claims}), key.private_key, ALGORITHM, headers=headers)
+        text = _compact(_header(key.kid, token_type), {**common, **claims}, key.private_key)
         return SignedToken(text, id=common["jti"], issued_at=issued_at, expires_at=expires_at)
 
     def _limits(self, account: ServiceAccount) -> dict[str, int]:
@@ -111,3 +114,18 @@ def _account_claims(account: ServiceAccount, scope: str) -> dict[str, str | int 
         "type": "service_account",
         "token_use": "access",
     }
+
+
+@lru_cache(maxsize=16)
+def _header(kid: str, token_type: str) -> bytes:
+    """The first part of a token, the same for all of its kind that one key signs."""
+    return base64url_encode(orjson.dumps({"alg": ALGORITHM, "kid": kid, "typ": token_type}))
+
+
+def _compact(header: bytes, claims: Mapping[str, object], key: RSAPrivateKey) -> str:
+    """The JWS compact serialization (RFC 7515 section 7.1).
+
+    What the library does besides, for headers and keys of any kind, takes a tenth of the signature's time.
+    """
+    signed = b".".join((header, base64url_encode(orjson.dumps(claims))))
+    return b".".join((signed, base64url_encode(_SIGNATURES.sign(signed, key)))).decode()
