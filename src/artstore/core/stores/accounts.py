@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - statements are put together of our own names; values are always parameters
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -12,6 +12,7 @@ from pydantic import Field
 from artstore.core.revocation import Revocation, closed_client, tokens_valid_from, whole_client
 from artstore.core.scopes import scopes_of
 from artstore.core.spec import Database, NotFoundError, Parameter, Reader, Transaction
+from artstore.core.stores.lookups import Lookups
 from artstore.core.stores.revocations import add_revocation
 from artstore.core.stores.rows import (
     OrderedWords,
@@ -20,6 +21,8 @@ from artstore.core.stores.rows import (
     Words,
     count,
     insert_sql,
+    listed,
+    text,
     to_microseconds,
 )
 
@@ -114,6 +117,7 @@ class AccountsStore:
     ) -> None:
         self._database = database
         self._now = now
+        self._lookups = Lookups(self._find_or_stand_in)
 
     async def create(self, account: ServiceAccount) -> None:
         """Add an account.
@@ -143,14 +147,10 @@ class AccountsStore:
     async def find_or_stand_in(self, client_id: str, *, stand_in: str) -> ServiceAccount | None:
         """The account that presents itself as ``client_id``; that of ``stand_in`` where there is none.
 
-        Either costs the same, so that nobody can measure whether there is such a client.
+        Either costs the same, so that nobody can measure whether there is such a client. Those that are
+        asked for while the database is at work are looked up together afterwards.
         """
-        row = await self._database.fetch_one(
-            "SELECT * FROM service_accounts WHERE client_id IN (:client_id, :stand_in)"
-            " AND status <> 'deleted' ORDER BY CASE client_id WHEN :client_id THEN 0 ELSE 1 END LIMIT 1",
-            {"client_id": client_id, "stand_in": stand_in},
-        )
-        return None if row is None else ServiceAccount.from_row(row)
+        return await self._lookups.get((client_id, stand_in))
 
     async def find_by_name(self, name: str) -> ServiceAccount | None:
         """The account of this name, unless it is deleted."""
@@ -230,6 +230,18 @@ class AccountsStore:
                 "UPDATE service_accounts SET last_used_at = :at WHERE id = :id",
                 {"id": account_id, "at": to_microseconds(at)},
             )
+
+    async def _find_or_stand_in(
+        self, asked: Collection[tuple[str, str]]
+    ) -> Mapping[tuple[str, str], ServiceAccount]:
+        clients, parameters = listed("client", sorted({client_id for pair in asked for client_id in pair}))
+        rows = await self._database.fetch_all(
+            f"SELECT * FROM service_accounts WHERE client_id IN ({clients}) AND status <> 'deleted'",
+            parameters,
+        )
+        known = {text(row, "client_id"): row for row in rows}
+        found = {pair: next((known[each] for each in pair if each in known), None) for pair in asked}
+        return {pair: ServiceAccount.from_row(row) for pair, row in found.items() if row is not None}
 
 
 def _where(status: AccountStatus | None, role: str | None) -> tuple[str, dict[str, Parameter]]:
