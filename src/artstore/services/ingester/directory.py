@@ -85,7 +85,10 @@ class ElementDirectory:
             try:
                 page = await self._client.get(self._url, ElementPage, deadline=_DEADLINE)
             except ArtStoreError as error:
-                self._note_failure(error.detail)
+                await self._note_failure(error.detail)
+            except Exception as error:
+                # Whatever it was: with the task that follows, its group ended, and with that the server.
+                await self._note_failure(type(error).__name__, error=error)
             else:
                 self._elements = page.items
                 self._failure = None
@@ -110,7 +113,8 @@ class ElementDirectory:
             raise UnavailableError(self._failure)
         return "answers"
 
-    def _note_failure(self, reason: str) -> None:
-        if self._failure is None:
-            _log.warning("elements_not_refreshed", reason=reason)
-        self._failure = reason
+    async def _note_failure(self, reason: str, *, error: Exception | None = None) -> None:
+        known, self._failure = self._failure, reason
+        if known is None:
+            # In a thread: showing the lines of a traceback reads source files.
+            await asyncio.to_thread(_log.warning, "elements_not_refreshed", reason=reason, exc_info=error)

@@ -86,7 +86,13 @@ class Registrar:
         try:
             await self._client.post(self._url, registration, deadline=DEADLINE)
         except ArtStoreError as error:
-            self._note_failure(error, len(batch))
+            await self._note_failure(error.detail, len(batch))
+            # A refusal is an answer: only who does not answer is left alone.
+            if isinstance(error, UnavailableError | UpstreamError):
+                self._breaker.note_failure()
+        except Exception as error:
+            # Whatever it was: with this task its group ended, and with that the server.
+            await self._note_failure(type(error).__name__, len(batch), error=error)
         else:
             self._breaker.note_success()
             self._count("registered", len(batch))
@@ -94,12 +100,12 @@ class Registrar:
             for waiting in batch:
                 waiting.done.set()
 
-    def _note_failure(self, error: ArtStoreError, files: int) -> None:
-        _log.warning("files_not_registered", files=files, reason=error.detail)
+    async def _note_failure(self, reason: str, files: int, *, error: Exception | None = None) -> None:
         self._count("failed", files)
-        # A refusal is an answer: only who does not answer is left alone.
-        if isinstance(error, UnavailableError | UpstreamError):
-            self._breaker.note_failure()
+        # In a thread: showing the lines of a traceback reads source files.
+        await asyncio.to_thread(
+            _log.warning, "files_not_registered", files=files, reason=reason, exc_info=error
+        )
 
     def _count(self, outcome: RegistrationOutcome, files: int) -> None:
         self._metrics.registrations[outcome].inc(files)
