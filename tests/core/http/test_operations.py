@@ -1,6 +1,7 @@
 """What every role's HTTP has in common, over real sockets with a small role."""
 
 import json
+import math
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from artstore.core.app import Resource, Role, build_app
 from artstore.core.config import ServerSettings, Settings
 from artstore.core.http.operations import Operation
+from artstore.core.http.problems import problem_response
 from artstore.core.keys import AUTHENTICATOR, PRINCIPAL
 from artstore.core.spec import (
     Authenticator,
@@ -209,6 +211,13 @@ async def test_a_domain_error_has_its_status_and_headers(client: Client) -> None
 
     assert (missing.status, (await missing.json())["detail"]) == (404, "there is no such box")
     assert (later.status, later.headers["Retry-After"]) == (503, "7")
+
+
+def test_a_pause_without_an_end_is_told_as_a_day() -> None:
+    """What is behind us may ask for it: in four hundred digits, or as ``inf``."""
+    answer = problem_response(UnavailableError("busy", retry_after=math.inf), request_id="r")
+
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "86400")
 
 
 async def test_unknown_paths_and_methods_are_problems_too(client: Client) -> None:

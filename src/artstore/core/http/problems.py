@@ -41,6 +41,8 @@ from artstore.core.spec import (
 
 CONTENT_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:artstore:problem:"
+LONGEST_PAUSE: Final = 86400.0
+"""Seconds after which a client may come again, however long whoever is behind us wants to be left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +225,7 @@ def _headers(error: ArtStoreError) -> dict[str, str]:
     if isinstance(error, RangeNotSatisfiableError):
         return {"Content-Range": f"bytes */{error.size}"}
     if isinstance(error, TooManyRequestsError | LockedOutError | UnavailableError):
-        return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+        return {"Retry-After": str(math.ceil(min(max(1, error.retry_after), LONGEST_PAUSE)))}
     return {}
 
 
