@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from artstore.core.attribute_fields import MAX_INTEGER, Moment
 from artstore.core.attributes import Hold
 
 FinalizationStatus = Literal[
@@ -121,6 +122,6 @@ class StepOrder(BaseModel):
 
     finalization_id: UUID
     step: FinalizationStep
-    until: datetime | None = None
-    version: Annotated[int | None, Field(ge=1)] = None
+    until: Moment | None = None
+    version: Annotated[int | None, Field(ge=1, le=MAX_INTEGER - 1)] = None
     holds: list[Hold] = []

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from artstore.core.attribute_fields import Moment
+
 RESTORED_HEADER: Final = "Artstore-Restored"
 """Where the restored copy of a file is: ``element:file_id``."""
 
@@ -84,7 +86,7 @@ class RestoreCompletion(BaseModel):
 
     restored_at: RestoredAt
     checksum: Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the copy.")]
-    expires_at: datetime
+    expires_at: Moment
 
 
 class RestoreFailure(BaseModel):

@@ -286,6 +286,30 @@ async def test_a_step_is_taken_in_the_modes_that_allow_what_it_does(
             assert f"mode {mode}, which does not allow {NEEDED[step]}" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"until": "2026-11-26T00:00:00"},
+        {"until": "9999-12-31T23:59:59-12:00"},
+        {"until": "0001-01-01T00:00:00+12:00"},
+        {"version": 0},
+        {"version": 2**53 - 1},
+        {"holds": [{"id": "", "reason": "r", "placed_by": "anna", "placed_at": "2026-11-26T00:00:00Z"}]},
+    ],
+    ids=["no zone", "after all times", "before all times", "no version", "no version after it", "no hold"],
+)
+async def test_a_step_that_no_sidecar_could_tell_of_is_refused(
+    element: ElementClient, finalization: str, more: dict[str, Any]
+) -> None:
+    before = await element.stored(retention_policy="temporary")
+
+    for step in ("begin", "finish"):
+        answer = await take(element, before["file_id"], step, finalization, **more)
+        assert answer.problem == "invalid-request"
+
+    assert await element.get(f"/api/v1/files/{before['file_id']}") == before
+
+
 async def test_steps_need_a_scope_of_their_own(element: ElementClient, finalization: str) -> None:
     file_id = (await element.stored(retention_policy="temporary"))["file_id"]
     token = MINT(scope="storage:read storage:write storage:delete storage:admin")

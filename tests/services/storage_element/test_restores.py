@@ -132,6 +132,18 @@ async def test_a_copy_of_other_bytes_is_refused(archive: ElementClient) -> None:
     assert (await ask(archive, stored)).status == 202
 
 
+@pytest.mark.parametrize("expires_at", ["2036-11-26T00:00:00", "9999-12-31T23:59:59-12:00"])
+async def test_a_copy_that_goes_away_at_no_time_is_refused(archive: ElementClient, expires_at: str) -> None:
+    stored = await archived(archive)
+    request = (await ask(archive, stored)).json()
+    copy = copy_of(stored, expires_at=expires_at)
+
+    answer = await change(archive, "POST", f"{request['request_id']}/complete", copy)
+
+    assert (answer.status, answer.problem) == (400, "invalid-request")
+    assert (await ask(archive, stored)).status == 202
+
+
 async def test_after_its_time_a_copy_is_forgotten_and_the_file_can_be_asked_for_again(
     archive: ElementClient,
 ) -> None:
