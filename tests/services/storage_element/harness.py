@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,11 +41,28 @@ MINT: Final = TokenMint()
 TEMPORARY: Final[Mapping[str, Any]] = {"retention_policy": "temporary"}
 """Attributes of a file that may be deleted."""
 
+WHEN_READ: Final = {"Expect": "100-continue"}
+"""Nothing of a body is sent before the element reads it."""
+
 NOTHING: Final = {"fraction": 0, "size": 0}
 NOTHING_KEPT_FREE: Final = {"capacity": {"warning": NOTHING, "critical": NOTHING, "full": NOTHING}}
 Options = Mapping[str, Any]
 """A section of the configuration."""
 WrapStorage = Callable[[StorageBackend], StorageBackend]
+
+
+class SlowBody:
+    """A body of which nothing comes before it ``may_go_on``; with ``WHEN_READ``, it ``is_read`` by then."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.is_read = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        self.is_read.set()
+        await self.may_go_on.wait()
+        yield self._content
 
 
 class StartElement(Protocol):

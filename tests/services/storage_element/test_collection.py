@@ -18,11 +18,14 @@ from artstore.core.attribute_fields import format_timestamp
 from artstore.core.naming import storage_name
 from artstore.core.spec import InsufficientStorageError, StorageBackend
 from tests.services.storage_element.clocks import FakeClock
+from tests.services.storage_element.damage import data_path
 from tests.services.storage_element.faulty_storage import Faults, down
 from tests.services.storage_element.harness import (
     MINT,
     TEMPORARY,
+    WHEN_READ,
     ElementClient,
+    SlowBody,
     StartElement,
     in_catalog,
     lose_catalog,
@@ -185,6 +188,28 @@ async def test_what_the_sidecar_says_is_believed_rather_than_a_wrong_catalog(
         assert (found(report), removed(report)) == ({"expired": 1}, {})
         assert await element.download(str(FILE_ID)) == b"data"
         assert await element.metric(SKIPPED, reason="expired") == 1
+
+
+async def test_nobody_who_sends_slowly_holds_up_the_collection(
+    element: ElementClient, clock: FakeClock
+) -> None:
+    damaged = await element.stored(b"data", file_id=FILE_ID, **ONE_DAY)
+    await element.stored(b"other", **ONE_DAY)
+    (await data_path(element, damaged)).write_bytes(b"DATA")
+    assert (await element.request("GET", f"/api/v1/files/{FILE_ID}/download")).problem == "corrupted"
+    clock.advance(days=3)
+    body = SlowBody(b"data")
+    healing = asyncio.create_task(element.put(body.chunks(), file_id=FILE_ID, headers=WHEN_READ))
+    await body.is_read.wait()
+
+    first = await collect(element)
+    body.may_go_on.set()
+    healed = await healing
+    second = await collect(element)
+
+    assert healed.status == 200
+    assert (removed(first), first["found"]["expired"]["skipped"]) == ({"expired": 1}, 1)
+    assert removed(second) == {"expired": 1}
 
 
 async def test_what_the_storage_does_not_give_out_stays(

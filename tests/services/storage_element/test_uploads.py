@@ -18,7 +18,9 @@ from tests.services.storage_element.harness import (
     MINT,
     NOTHING_KEPT_FREE,
     TEMPORARY,
+    WHEN_READ,
     ElementClient,
+    SlowBody,
     StartElement,
     connection,
     sha256,
@@ -298,6 +300,28 @@ async def test_the_same_again_of_unknown_length_is_compared(element: ElementClie
     other = await element.put(body(bytes(size - 1), b"x"), file_id=FILE_ID)
 
     assert (same.status, other.status) == (200, 409)
+
+
+async def test_who_sends_the_same_again_slowly_holds_up_nobody(element: ElementClient) -> None:
+    kept, gone = [(await element.stored(b"content", **TEMPORARY))["file_id"] for _ in range(2)]
+    bodies = [SlowBody(b"content"), SlowBody(b"content")]
+    again = [
+        asyncio.create_task(element.put(each.chunks(), file_id=UUID(file_id), headers=WHEN_READ))
+        for each, file_id in zip(bodies, (kept, gone), strict=True)
+    ]
+    for each in bodies:
+        await each.is_read.wait()
+
+    hold = {"id": "case-7", "reason": "court"}
+    held = await element.request("POST", f"/api/v1/files/{kept}/holds", json=hold)
+    deleted = await element.request("DELETE", f"/api/v1/files/{gone}")
+    for each in bodies:
+        each.may_go_on.set()
+    same, overtaken = await asyncio.gather(*again)
+
+    assert [held.status, deleted.status] == [201, 200]
+    assert (same.status, same.json()["attributes"]["version"]) == (200, 2)
+    assert (overtaken.status, overtaken.problem) == (409, "already-exists")
 
 
 async def test_the_same_again_with_a_digest_it_does_not_have_is_refused(element: ElementClient) -> None:

@@ -208,6 +208,8 @@ class Collector:
                     self._metrics.skipped(candidate.reason)
 
     async def _try_to_remove(self, candidate: Candidate, deadlines: Deadlines) -> bool:
+        if self._element.locks[candidate.file_id].locked():
+            return False  # what an upload is under way for, however slow, is looked at by the next run
         resource = f"/api/v1/files/{candidate.file_id}"
         said = {"why": candidate.reason, "key": bounded(candidate.key)}
         try:

@@ -107,9 +107,10 @@ async def store(element: Element, upload: Upload) -> Stored:
         _require_maybe_same(upload, known)
         if element.fixity.is_quarantined(upload.file_id):
             await _store_again(element, upload, known)
-        else:
-            await _require_same(upload, known.attributes)
-        return Stored(known, is_new=False, size=known.attributes.file_size)
+            return Stored(known, is_new=False, size=known.attributes.file_size)
+    # Nobody who wants to hold, change or delete the file waits for who sends slowly what it has already.
+    await _require_same(upload, known.attributes)
+    return Stored(await _still_same(element, upload, known), is_new=False, size=known.attributes.file_size)
 
 
 async def _create(element: Element, upload: Upload) -> Stored:
@@ -213,6 +214,16 @@ async def _require_same(upload: Upload, stored: FileAttributes) -> None:
         raise ChecksumMismatchError(declared=upload.attributes.checksum, computed=sha256)
     if sha256 != stored.checksum:
         raise _other_content(upload)
+
+
+async def _still_same(element: Element, upload: Upload, compared: Committed) -> Committed:
+    """What is known of the file now that it has been compared."""
+    known = await element.catalog.get(upload.file_id)
+    if known is None or known.is_deleted:
+        raise AlreadyExistsError(f"file {upload.file_id} was deleted meanwhile: upload under a new id")
+    if known.attributes.checksum != compared.attributes.checksum:
+        raise _other_content(upload)
+    return known
 
 
 async def _store_again(element: Element, upload: Upload, known: Committed) -> None:
