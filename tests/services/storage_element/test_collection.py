@@ -666,6 +666,28 @@ async def test_data_whose_sidecar_was_lost_are_no_garbage_as_long_as_the_catalog
     assert data.exists()
 
 
+async def test_data_that_somebody_moved_are_no_garbage_as_long_as_they_are_missed_where_they_were(
+    element: ElementClient, clock: FakeClock
+) -> None:
+    await element.stored(b"data", file_id=FILE_ID)
+    data, _ = await element.placed_files()
+    moment = clock.now().timestamp() - 30 * 86400
+    os.utime(data, (moment, moment))
+    moved = element.root / "2020" / data.name
+    moved.parent.mkdir()
+    data.rename(moved)
+    await collect(element)
+    clock.advance(days=8)
+
+    spared = await collect(element)
+    data.write_bytes(moved.read_bytes())
+    last = await collect(element)
+
+    assert (found(spared), removed(spared)) == ({"orphan": 1}, {})
+    assert removed(last) == {"orphan": 1}
+    assert await element.download(str(FILE_ID)) == b"data"
+
+
 async def test_files_that_others_left_in_the_root_are_not_touched(
     element: ElementClient, clock: FakeClock
 ) -> None:

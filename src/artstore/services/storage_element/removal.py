@@ -90,9 +90,11 @@ async def _purge(element: Element, known: Committed) -> None:
 
 
 async def _remove_orphan(element: Element, candidate: Candidate, deadlines: Deadlines) -> bool:
-    """Of a file that the catalog knows in this place, the sidecar was lost: that is no garbage."""
+    """Of a file that the catalog knows in this place, the sidecar was lost; of one whose data are missing in
+    their place, these may be all there is: that is no garbage.
+    """
     async with element.changing(candidate.file_id, "create") as known:
-        if known is not None and known.change.key == candidate.key:
+        if known is not None and (known.change.key == candidate.key or await _lacks_data(element, known)):
             return False
         if await _exists(element, candidate.key + SIDECAR_SUFFIX):
             return False
@@ -113,6 +115,10 @@ async def _agreed(element: Element, known: Committed | None) -> FileAttributes |
 
 def _was_deleted(attributes: FileAttributes | None, *, before: datetime) -> bool:
     return attributes is not None and attributes.status == "deleted" and attributes.updated_at <= before
+
+
+async def _lacks_data(element: Element, known: Committed) -> bool:
+    return not known.is_deleted and not await _exists(element, known.change.key)
 
 
 async def _exists(element: Element, key: str) -> bool:
