@@ -222,13 +222,19 @@ class FileAttributes(_Preserving):
 
 
 def _is_plain(members: Mapping[str, Any]) -> bool:
-    """Whether orjson, too, writes them canonically: ASCII names, no float, nothing in a container.
+    """Whether orjson, too, writes them canonically: ASCII names, plain floats, nothing in a container.
 
-    Of names beyond ASCII it has another order, of floats another form.
+    Of names beyond ASCII it has another order, of other floats another form.
     """
     return all(
-        name.isascii() and (type(value) in _PLAIN_TYPES or value == []) for name, value in members.items()
+        name.isascii() and (type(value) in _PLAIN_TYPES or value == [] or _is_plain_float(value))
+        for name, value in members.items()
     )
+
+
+def _is_plain_float(value: object) -> bool:
+    """Whether it has neither an exponent nor a ``.0`` to leave out: then all writers agree on its digits."""
+    return isinstance(value, float) and not value.is_integer() and 1e-4 <= abs(value) < 1e15
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
