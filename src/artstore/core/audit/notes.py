@@ -1,14 +1,14 @@
 """What code deep in a request knows of it and its record should say."""
 
-import secrets
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
 from artstore.core.audit.record import Actor, Happening, bounded
+from artstore.core.ids import random_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,10 @@ class Cause:
 
 @dataclass
 class Notes:
-    """Gathered while one request is handled. ``describe`` tells what the record of its success would say."""
+    """Gathered while one request is handled. ``describe`` tells what the record of its success would say.
+
+    ``change`` is the id of what the request changes, if it does: then it has a ``cause``.
+    """
 
     describe: Callable[["Notes"], Happening]
     actor: Actor | None = None
@@ -31,6 +34,7 @@ class Notes:
     detail: dict[str, str | int] = field(default_factory=dict[str, str | int])
     is_over: bool = False
     cause: Cause | None = None
+    change: str = field(default_factory=partial(random_id, bits=64))
     _owed: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
     @cached_property
@@ -41,9 +45,7 @@ class Notes:
     def to_cause(self) -> Cause:
         """For which something is about to be changed."""
         if self.cause is None:
-            change = secrets.token_hex(8)
-            record = self.happening.model_copy(update={"change": change})
-            self.cause = Cause(change, record.model_dump_json(exclude_none=True))
+            self.cause = Cause(self.change, self.happening.model_dump_json(exclude_none=True))
         return self.cause
 
     def owe(self, recorded: Callable[[], None]) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Final
 
@@ -19,7 +19,7 @@ from artstore.core.http.middlewares import CLIENT_CLOSED_REQUEST, Handler
 from artstore.core.http.operations import Endpoint, Operation
 from artstore.core.http.problems import status_of
 from artstore.core.keys import AUDIT, ENDPOINTS, PRINCIPAL, REQUEST_ID
-from artstore.core.spec import ArtStoreError, ForbiddenError
+from artstore.core.spec import ArtStoreError, ForbiddenError, Principal
 
 _REFUSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 
@@ -94,7 +94,7 @@ def _happening(
             "status": status,
             "reason": notes.reason or _reason(failure),
             "detail": dict(notes.detail) or None,
-            "change": None if notes.cause is None else notes.cause.change,
+            "change": None if notes.cause is None else notes.change,
         }
     )
 
@@ -116,12 +116,19 @@ def _described(request: web.Request, trail: AuditTrail, endpoint: Endpoint, note
         route=operation.path,
         resource=bounded(_resource(request, endpoint)),
         detail=dict(notes.detail) or None,
+        change=notes.change,
     )
 
 
 def _actor(request: web.Request, notes: Notes) -> Actor | None:
     principal = request.get(PRINCIPAL)
-    return notes.actor if principal is None else Actor.of(principal)
+    return notes.actor if principal is None else _proven_actor(principal)
+
+
+@lru_cache(maxsize=1024)
+def _proven_actor(principal: Principal) -> Actor:
+    """Kept, since a token proves the same in each of its requests, and a request asks twice."""
+    return Actor.of(principal)
 
 
 def _resource(request: web.Request, endpoint: Endpoint) -> str:

@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from random import Random
 from typing import Final
 
 from aiohttp import web
@@ -17,6 +16,7 @@ from artstore.core.http.charging import charge_credentials, charge_principal
 from artstore.core.http.cors import cors_headers, preflight_answer
 from artstore.core.http.operations import Operation
 from artstore.core.http.problems import http_error_response, problem_response
+from artstore.core.ids import random_id
 from artstore.core.keys import (
     ANSWERING,
     AUTHENTICATOR,
@@ -43,7 +43,6 @@ _VALID_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Asked for every few seconds by machines: logged at debug, so that the log tells of real work.
 _PROBES: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
 _POLLS: Final = frozenset({"/api/v1/auth/revocations", "/api/v1/info", "/api/v1/journal"})
-_random = Random()  # noqa: S311 - ids tell requests apart and guard nothing
 _log = get_logger("http")
 
 
@@ -75,7 +74,7 @@ async def count_running(request: web.Request, handler: Handler) -> web.StreamRes
 async def identify_request(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Take the client's request id if it is a valid one, else make one; every log line carries it."""
     given = request.headers.get("X-Request-ID", "")
-    request[REQUEST_ID] = given if _VALID_REQUEST_ID.fullmatch(given) else _new_request_id()
+    request[REQUEST_ID] = given if _VALID_REQUEST_ID.fullmatch(given) else random_id(bits=128)
     # The connection's task serves one request after another in the same context.
     clear_contextvars()
     note_deadline(request.headers.get(DEADLINE_HEADER))
@@ -210,11 +209,6 @@ def _require_permission(operation: Operation, principal: Principal) -> None:
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-def _new_request_id() -> str:
-    """128 random bits, in hex. Not from the kernel: giving up the interpreter's lock for that costs more."""
-    return f"{_random.getrandbits(128):032x}"
 
 
 async def _problem(error: Exception, request: web.Request) -> web.Response:
