@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import JsonValue, ValidationError
 
@@ -110,6 +110,17 @@ def test_what_is_written_is_read_back_equal(sidecar: FileAttributes) -> None:
 @given(SIDECARS)
 def test_the_written_form_is_canonical_json(sidecar: FileAttributes) -> None:
     raw = sidecar.to_json()
+
+    assert raw == rfc8785.dumps(json.loads(raw))
+
+
+@given(st.floats(1e-5, MAX_INTEGER) | st.floats(-MAX_INTEGER, MAX_INTEGER))
+@example(1e-7)
+@example(1e-4)
+@example(-999999999999999.9)
+@example(1e15)
+def test_a_float_is_written_canonically(amount: float) -> None:
+    raw = attributes(custom_attributes={"amount": amount}).to_json()
 
     assert raw == rfc8785.dumps(json.loads(raw))
 
