@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.commands import failure, store
 from tests.cluster import START_TIMEOUT, Cluster, artstore
-from tests.services.admin.harness import Port
+from tests.services.admin.harness import Port, run_sql
 
 
 def put_temporary(cluster: Cluster, path: Path) -> str:
@@ -89,8 +89,8 @@ def second_element(cluster: Cluster, tmp_path: Path) -> Iterator[str]:
         process.wait()
 
 
-def test_who_waits_sees_a_file_become_permanent_elsewhere(
-    cluster: Cluster, document: Path, second_element: str
+def test_who_waits_sees_a_file_become_permanent_elsewhere_and_who_asks_later_what_is_wrong_with_it(
+    cluster: Cluster, document: Path, second_element: str, tmp_path: Path
 ) -> None:
     document.write_text(f"content {uuid4()}")
     file_id = put_temporary(cluster, document)
@@ -99,6 +99,17 @@ def test_who_waits_sees_a_file_become_permanent_elsewhere(
 
     assert waited.stdout == f"{file_id}: permanent on se-02, copy verified\n"
     assert cluster.command("get", file_id, "-o", "-").stdout == document.read_text()
+
+    (copy,) = [path for path in tmp_path.rglob(f"*{file_id}*") if not path.name.endswith(".attr.json")]
+    copy.chmod(0o600)
+    copy.write_text("x" * document.stat().st_size)
+    hurry = "UPDATE finalizations SET next_attempt_at = 1 WHERE next_attempt_at IS NOT NULL"
+    deadline = time.monotonic() + START_TIMEOUT
+    while (asked := cluster.command("finalize", file_id, check=False)).returncode == 0:
+        assert time.monotonic() < deadline, asked
+        run_sql(cluster.data, hurry)
+
+    assert f"{file_id} is permanent, and keeps both copies: se-02: " in failure(asked, code=1)
 
 
 def test_who_waits_is_told_that_it_came_to_nothing(

@@ -38,11 +38,12 @@ def finalize(
     answer = with_archive(data, profile, run)
     if json:
         print_json(answer)
-    elif answer.is_finalized or not answer.is_over:
+    elif not answer.has_failed:
         console.print(_told(answer))
     else:
-        raise ArtStoreError(f"{file_id} is temporary still: {answer.error}")
-    if answer.is_over and not answer.is_finalized:
+        state = "permanent, and keeps both copies" if answer.is_finalized else "temporary still"
+        raise ArtStoreError(f"{file_id} is {state}: {answer.error}")
+    if answer.has_failed:
         raise typer.Exit(1)
 
 

@@ -90,8 +90,13 @@ class FinalizationAnswer(BaseModel):
 
     @property
     def is_finalized(self) -> bool:
-        """Whether the file is permanent."""
-        return self.status in FINALIZED
+        """Whether the file is permanent: also when afterwards a proof failed, so that both copies stay."""
+        return self.status in FINALIZED or (self.has_failed and self.remove_source_at is not None)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended without success: ``error`` says why."""
+        return self.status in ("failed", "rolled_back")
 
     @property
     def is_over(self) -> bool:

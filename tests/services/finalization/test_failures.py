@@ -141,7 +141,7 @@ async def test_a_target_that_stays_away_is_given_up_and_undone_when_it_is_back(r
     assert before is not None
     await target.stop()
 
-    said = await finalizing.started(file_id, json={"element_id": "se-rw"})
+    said = await finalizing.started(file_id, json={"element_id": "se-rw"}, key="k-1")
     failed = await finalizing.reaches(said["finalization_id"], "failed")
     assert await finalizing.content(file_id, source) == CONTENT
     await target.start()
@@ -151,7 +151,7 @@ async def test_a_target_that_stays_away_is_given_up_and_undone_when_it_is_back(r
     assert "se-rw" in failed["error"]
     assert undone["error"] == failed["error"]
     await finalizing.assert_untouched(file_id, CONTENT, before)
-    again = await finalizing.started(file_id)
+    again = await finalizing.started(file_id, key="k-1")
     await finalizing.reaches(again["finalization_id"], SCHEDULED)
     await finalizing.assert_permanent(file_id, CONTENT, target)
 
@@ -263,8 +263,10 @@ async def test_a_source_is_kept_when_the_copy_has_been_damaged_since(roles: Role
     said = await finalizing.reaches(finalization_id, "failed")
     await end_mark_in(finalizing, file_id, -timedelta(days=3))
     collected = await roles.request("POST", f"{source.url}/api/v1/gc", json={"dry_run": False})
+    asked = await finalizing.finalize(file_id)
 
     assert "se-rw" in said["error"]
+    assert (asked.status, asked.json()["status"]) == (200, "failed")  # permanent, but not well
     assert collected.status == 200
     assert await finalizing.content(file_id, source) == CONTENT
 

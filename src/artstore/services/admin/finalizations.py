@@ -174,7 +174,7 @@ class Finalizations:
 
     async def _give_up(self, wanted: Finalization, reason: str) -> None:
         """The job undoes what may have been done. The client may try again with the same key."""
-        await self._store.save(failed(wanted, reason).with_(request_key=None))
+        await self._store.save(failed(wanted, reason))
         self._finalizer.tell()
 
 

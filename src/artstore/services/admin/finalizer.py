@@ -182,7 +182,12 @@ class Finalizer:
 
 
 def failed(one: Finalization, reason: str) -> Finalization:
-    """Given up. What was done is undone next, unless the file is permanent already: then both copies stay."""
-    due = None if one.is_switched else datetime.now(UTC)
-    completed = datetime.now(UTC) if one.is_switched else None
-    return one.with_(status="failed", error=reason, attempts=0, next_attempt_at=due, completed_at=completed)
+    """Given up. What was done is undone next, unless the file is permanent already: then both copies stay.
+
+    What is undone gives its key back: whoever repeats the request wants the file to become permanent, not to
+    be told that it did not.
+    """
+    now = datetime.now(UTC)
+    if one.is_switched:
+        return one.with_(status="failed", error=reason, attempts=0, next_attempt_at=None, completed_at=now)
+    return one.with_(status="failed", error=reason, attempts=0, next_attempt_at=now, request_key=None)

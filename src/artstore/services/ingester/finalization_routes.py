@@ -32,7 +32,7 @@ async def finalize_file(request: web.Request, path: FilePath) -> web.Response:
     """Make a temporary file permanent. A JSON body is optional.
 
     It goes on by itself, whatever is restarted meanwhile; the file expires no more. A file has one
-    finalization at a time, and an `Idempotency-Key` for ever.
+    finalization at a time, and an `Idempotency-Key` too, until it is undone.
     """
     wanted = await read_json(request, FinalizationRequest) if request.body_exists else FinalizationRequest()
     order = FinalizationOrder(
