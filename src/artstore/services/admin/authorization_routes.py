@@ -1,5 +1,6 @@
 """The operations of the authorization server: tokens, their revocation, keys and metadata."""
 
+from functools import partial
 from typing import Annotated, Final
 
 from aiohttp import web
@@ -63,8 +64,9 @@ async def issue_token(request: web.Request) -> web.Response:
     try:
         with admin.metrics.tokens.observe():
             asked = await read_token_request(request)
-            async with admin.guesses.guarded(request, asked.proof.client_id):
-                token = await admin.tokens.answer(asked)
+            token = await admin.guesses.guarded(
+                request, asked.proof.client_id, partial(admin.tokens.answer, asked)
+            )
     except TokenRefusedError as refusal:
         return refusal_response(refusal)
     return json_response(token, headers=NO_STORE)
@@ -83,8 +85,9 @@ async def revoke_token(request: web.Request) -> web.Response:
         if is_public_client(request, query) and await admin.token_status.end_session(query):
             return web.Response(headers=NO_STORE)
         proof = proof_of(request, query)
-        async with admin.guesses.guarded(request, proof.client_id):
-            await admin.token_status.revoke(proof, query.token)
+        await admin.guesses.guarded(
+            request, proof.client_id, partial(admin.token_status.revoke, proof, query.token)
+        )
     except TokenRefusedError as refusal:
         return refusal_response(refusal)
     return web.Response(headers=NO_STORE)
@@ -100,8 +103,9 @@ async def introspect_token(request: web.Request) -> web.Response:
     try:
         query = await read_parameters(request, TokenQuery)
         proof = proof_of(request, query)
-        async with admin.guesses.guarded(request, proof.client_id):
-            found = await admin.token_status.introspect(proof, query.token)
+        found = await admin.guesses.guarded(
+            request, proof.client_id, partial(admin.token_status.introspect, proof, query.token)
+        )
     except TokenRefusedError as refusal:
         return refusal_response(refusal)
     return json_response(found, headers=NO_STORE)

@@ -1,10 +1,9 @@
 """Ends guessing at a client's secret, however many addresses guess, without locking the client out."""
 
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeVar
 
 from aiohttp import web
 
@@ -15,6 +14,8 @@ from artstore.core.logging import get_logger
 from artstore.core.protection import address_group
 from artstore.core.spec import Cache, UnavailableError
 from artstore.services.admin.client_requests import TokenRefusedError
+
+T = TypeVar("T")
 
 PROVED_FOR: Final = 86400.0
 """Seconds for which an address is known as the client's own after the client proved itself from there."""
@@ -34,26 +35,25 @@ class GuessLimit:
         self._limiter = limiter
         self._policy = RatePolicy("failures", quota)
 
-    @asynccontextmanager
-    async def guarded(self, request: web.Request, client_id: str) -> AsyncGenerator[None, None]:
-        """Authenticate ``client_id`` inside this context.
+    async def guarded(self, request: web.Request, client_id: str, work: Callable[[], Awaitable[T]]) -> T:
+        """What ``work`` gives, which authenticates ``client_id``.
 
         Raises:
             TooManyRequestsError: too many have failed, and the client is not known at this address.
         """
         if not self._policy.quota:
-            yield
-            return
+            return await work()
         client = sha256(client_id.encode()).hexdigest()
         known = f"proved:{client}:{address_group(client_address(request))}"
         await self._check(request, client, known)
         try:
-            yield
+            result = await work()
         except TokenRefusedError as refusal:
             if refusal.code == "invalid_client":
                 await self._note_failure(client)
             raise
         await self._put(known, b"", ttl=PROVED_FOR)
+        return result
 
     async def _check(self, request: web.Request, client: str, known: str) -> None:
         until = await self._get(f"guessed:{client}")
