@@ -106,6 +106,25 @@ async def test_what_was_awaited_survives_a_kill(tmp_path: Path) -> None:
     assert sequences == list(range(1, len(sequences) + 1))
 
 
+async def test_what_has_waited_long_does_not_wait_for_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("artstore.core.audit.spool.LONGEST_WAIT", 0)
+    monkeypatch.setattr("artstore.core.audit.shipping.LINGER", 3600)
+    log = Log()
+    async with a_trail(tmp_path, limit=4 * MIB) as trail:
+
+        async def is_shipped() -> bool:
+            return trail.spool.depth == 0
+
+        await asyncio.gather(*(trail.add_unawaited(happening(f"{number:500}")) for number in range(600)))
+
+        async with shipping(trail, log.take):  # in several batches
+            await eventually(is_shipped)
+
+    assert [event.strip() for event in log.events[1:]] == [str(number) for number in range(600)]
+
+
 async def test_a_line_that_a_crash_tore_is_no_record(tmp_path: Path) -> None:
     async with a_trail(tmp_path) as trail:
         await trail.add(happening("whole"))

@@ -26,6 +26,9 @@ LINGER: Final = 0.2
 RETRY_INTERVAL: Final = 1.0
 """Seconds after which writing is tried again when the disk failed."""
 
+LONGEST_WAIT: Final = 60.0
+"""Seconds after which records wait no more for others that would share their way into the log."""
+
 MAX_IN_MEMORY: Final = 20_000
 """Records, while the disk fails."""
 
@@ -157,7 +160,9 @@ class Spool:
             self._progress.notify_all()
 
     async def linger(self, seconds: float) -> None:
-        """Wait for more, unless somebody waits for what is there."""
+        """Wait for more, unless somebody waits for what is there, or more comes than goes."""
+        if self.oldest_age() > LONGEST_WAIT:
+            return
         try:
             async with asyncio.timeout(seconds):
                 await self._hurry.wait()
