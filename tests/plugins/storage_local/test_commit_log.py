@@ -240,11 +240,13 @@ def _logged(root: Path) -> bool:
     return any(read_content(path.read_bytes()).batches for path in segments(root))
 
 
-async def test_who_gives_up_finds_what_became_of_the_batch(root: Path) -> None:
+@pytest.mark.parametrize("cancellations", [1, 2])
+async def test_who_gives_up_finds_what_became_of_the_batch(root: Path, cancellations: int) -> None:
     async with opened(root) as storage:
         putting = asyncio.create_task(storage.put_batch({"key": b"content"}))
-        await asyncio.sleep(0)
-        putting.cancel()
+        for _ in range(cancellations):
+            await asyncio.sleep(0)
+            putting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await putting
 

@@ -30,6 +30,18 @@ LAG: Final = 2.0
 RETRY_INTERVAL: Final = 1.0
 """Seconds between two attempts to write files that did not fit."""
 
+
+class _Settled(asyncio.Future[None]):
+    """That it is known what became of a batch: who gives up must find that, not what will become of it.
+
+    A task that is cancelled while it waits for what cannot be cancelled is so when that is there. To shield
+    a future costs another one, and a round of the event loop.
+    """
+
+    def cancel(self, msg: object = None) -> bool:
+        return False
+
+
 _Outcome = tuple[asyncio.Future[None], BaseException | None]
 
 
@@ -85,15 +97,9 @@ class CommitLog:
             UnavailableError: the disk failed; nothing more is taken before the next start.
             OSError: the disk failed just now.
         """
-        done: asyncio.Future[None] = self._loop.create_future()
+        done = _Settled(loop=self._loop)
         self._queue.put(_Waiting(batch, sum(len(step.content or b"") for step in batch), done))
-        try:
-            await asyncio.shield(done)
-        except asyncio.CancelledError:
-            # Who gives up must find what became of the batch, not what will become of it.
-            await asyncio.wait([done])
-            done.exception()
-            raise
+        await done
 
     def holds(self, key: str) -> bool:
         """Whether a start after a crash would put or remove ``key``."""
