@@ -94,7 +94,7 @@ def _read_moment(value: object) -> object:
 
 def format_timestamp(time: datetime) -> str:
     """RFC 3339 in UTC, always with six digits of a second, so that text order is time order."""
-    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def check_members(members: dict[str, JsonValue]) -> dict[str, JsonValue]:

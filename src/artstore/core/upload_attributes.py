@@ -30,6 +30,8 @@ MAX_ATTRIBUTES_HEADER: Final = 8 * 1024
 DEFAULT_TTL_DAYS: Final = 30
 MAX_TTL_DAYS: Final = 365
 
+FOR_EVER: Final = Retention()
+
 _JSON_FORM_FIELDS: Final = ("tags", "metadata")
 
 
@@ -137,7 +139,7 @@ class UploadAttributes(BaseModel):
             message = f"is not in the future: it is {format_timestamp(created_at)}"
             raise InvalidRequestError(f"expires_at {message}", [("expires_at", message)])
         if self.ttl_days is None:
-            return Retention(expires_at=self.expires_at)
+            return FOR_EVER if self.expires_at is None else Retention(expires_at=self.expires_at)
         return Retention(policy="temporary", expires_at=created_at + timedelta(days=self.ttl_days))
 
 

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 
 from artstore.core.modes import Operation
 
@@ -15,15 +14,14 @@ class Activity:
         self._running = Counter[Operation]()
         self._ended = asyncio.Event()
 
-    @contextmanager
-    def of(self, operation: Operation) -> Generator[None, None, None]:
-        """One operation, under way until the context ends."""
+    def begin(self, operation: Operation) -> None:
+        """One more is under way, until it is ended."""
         self._running[operation] += 1
-        try:
-            yield
-        finally:
-            self._running[operation] -= 1
-            self._ended.set()
+
+    def end(self, operation: Operation) -> None:
+        """One less is."""
+        self._running[operation] -= 1
+        self._ended.set()
 
     def count(self, operations: Collection[Operation]) -> Mapping[Operation, int]:
         """How many of ``operations`` are under way, by kind; those of which there are none are absent."""

@@ -90,8 +90,11 @@ class Element:
             ModeNotAllowedError: as :meth:`check`.
         """
         self.check(operation)
-        with self.activity.of(operation):
+        self.activity.begin(operation)
+        try:
             yield
+        finally:
+            self.activity.end(operation)
 
     @property
     def identity(self) -> Identity:
