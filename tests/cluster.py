@@ -2,10 +2,8 @@
 
 import json
 import os
-import secrets
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -22,6 +20,7 @@ from typing import Any, Final
 from multidict import CIMultiDict
 
 from tests.forked import UNMEASURED, ForkedProcess, run_forked
+from tests.ports import free_ports
 
 START_TIMEOUT: Final = 90.0
 OFFSETS: Final = {"admin": 0, "element": 10, "ingester": 20, "query": 30}
@@ -232,21 +231,7 @@ def artstore() -> str:
 
 def free_base_port() -> int:
     """A base port whose four ports are free now."""
-    for _ in range(100):
-        # Below the ports that the kernel gives to clients, and apart from those of another test process.
-        base = 10_000 + 40 * secrets.randbelow(550)
-        if all(_is_free(base + offset) for offset in OFFSETS.values()):
-            return base
-    raise AssertionError("no four free ports found")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    return free_ports(max(OFFSETS.values()) + 1)
 
 
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -16,7 +16,7 @@ from tests.architecture.repository import ROOT
 from tests.cluster import OFFSETS, Cluster
 from tests.core.tls.certificates import write_certificate
 from tests.environments import missing
-from tests.s3.servers import free_port
+from tests.ports import free_ports
 
 DEPLOY: Final = ROOT / "deploy"
 SHIPPED_DIRECTORY: Final = "/etc/artstore/proxy"
@@ -100,7 +100,7 @@ def running_proxy(program: str, cluster: Cluster, directory: Path) -> Generator[
     if shutil.which(program) is None:
         missing(f"{program} is not installed: apt-get install {program}")
     directory.mkdir()
-    certs, responder, port = cluster.data / "certs", free_port(), free_port()
+    certs, responder, port = cluster.data / "certs", free_ports(), free_ports()
     _issue(certs, directory, responder)
     with ExitStack() as stack:
         log = directory / "output.log"

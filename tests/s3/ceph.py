@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.environments import missing
-from tests.s3.servers import S3Server, free_port, server_at
+from tests.ports import free_ports
+from tests.s3.servers import S3Server, server_at
 
 PROGRAMS: Final = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool", "ceph")
 START_TIMEOUT: Final = 120.0
@@ -55,12 +56,12 @@ class Ceph:
     """Daemons that work in one directory."""
 
     def __init__(self, directory: Path) -> None:
-        self.port = free_port()
+        self.port = free_ports()
         self.log = directory / "output.log"
         self._directory = directory
         self._conf = directory / "ceph.conf"
         self._fsid = str(uuid.uuid4())
-        self._monitor_port = free_port()
+        self._monitor_port = free_ports()
         self._conf.write_text(
             CONF.format(fsid=self._fsid, monitor_port=self._monitor_port, port=self.port, directory=directory)
         )

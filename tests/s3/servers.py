@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Generator
@@ -160,13 +159,6 @@ def server_at(
         aws_secret_access_key=secret_access_key,
     )
     return S3Server(url, access_key_id, secret_access_key, log, client, order)
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _roomy_memory() -> Path | None:

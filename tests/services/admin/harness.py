@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import socket
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
@@ -21,6 +20,7 @@ from artstore.core.ids import new_file_id
 from artstore.core.keys import STOPPING
 from artstore.core.server import Listener, bound
 from artstore.core.upload_attributes import ATTRIBUTES_HEADER, UploadAttributes
+from tests.ports import free_ports
 from tests.services.storage_element.harness import Answer
 
 T = TypeVar("T")
@@ -41,10 +41,8 @@ class Port:
 
     @classmethod
     def free(cls) -> "Port":
-        """One of the kernel's choice."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return cls(int(probe.getsockname()[1]))
+        """One that is free now."""
+        return cls(free_ports())
 
     @property
     def url(self) -> str:
