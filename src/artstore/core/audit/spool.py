@@ -4,21 +4,19 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Set
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Iterable, Iterator, Set
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from pydantic import ValidationError
 
 from artstore.core.audit.record import AuditRecord, Happening
 from artstore.core.audit.spool_files import Adopted, Batch, Place, SpoolFiles
+from artstore.core.audit.spool_thread import SpoolThread
 from artstore.core.logging import get_logger
 from artstore.core.spec import ConfigurationError, UnavailableError
-
-T = TypeVar("T")
 
 LINGER: Final = 0.2
 """Seconds that records nobody waits for may be in memory, so that many share one sync."""
@@ -52,7 +50,7 @@ class Spool:
         self.source: Final = source
         self._files = files
         self._limit = limit
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit-spool")
+        self._thread = SpoolThread()
         self._pending: list[bytes] = []
         self._waiters: list[asyncio.Future[None]] = []
         self._sequence = 0
@@ -134,7 +132,7 @@ class Spool:
             await self._written.wait()
             self._written.clear()
             try:
-                batch = await self._in_thread(
+                batch = await self._thread.run(
                     lambda: self._files.read(self._start, limit=_BATCH_SIZE, end=self._end)
                 )
             except OSError:
@@ -146,7 +144,7 @@ class Spool:
 
     async def changes(self) -> Set[tuple[str, str]]:
         """Id and outcome of every change whose record is in the files, be it shipped or not."""
-        return await self._in_thread(lambda: frozenset(_changes(self._files.lines())))
+        return await self._thread.run(lambda: frozenset(_changes(self._files.lines())))
 
     async def acknowledge(self, batch: Batch) -> None:
         """``batch`` is in the log: it need not be kept here."""
@@ -155,7 +153,7 @@ class Spool:
         while self._groups and self._groups[0].total <= self._shipped:
             self._groups.popleft()
         self._bytes -= sum(len(line) + 1 for line in batch.lines)
-        await self._in_thread(lambda: self._files.discard(batch.end))
+        await self._thread.run(lambda: self._files.discard(batch.end))
         async with self._progress:
             self._progress.notify_all()
 
@@ -192,8 +190,8 @@ class Spool:
     async def close(self) -> None:
         """Write what is left, and let go of the directory."""
         await self._write_pending()
-        await self._in_thread(self._files.close)
-        await asyncio.to_thread(self._thread.shutdown)
+        await self._thread.run(self._files.close)
+        await self._thread.close()
 
     async def _write_pending(self) -> None:
         lines, self._pending = self._pending, []
@@ -201,7 +199,7 @@ class Spool:
         if not lines:
             return
         try:
-            self._end = await self._in_thread(lambda: self._files.append(lines))
+            self._end = await self._thread.run(lambda: self._files.append(lines))
         except OSError as error:
             self._pending[:0] = lines
             self._note_failure(error.strerror or str(error))
@@ -219,9 +217,6 @@ class Spool:
         if self._failure != reason:
             _log.error("audit_spool_failed", directory=str(self._files.directory), reason=reason)
         self._failure = reason
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
 @asynccontextmanager
