@@ -1,5 +1,7 @@
 """Identifiers grow with time, and retries find the same one."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -63,3 +65,19 @@ def test_the_row_id_is_the_same_on_every_rebuild() -> None:
     time = datetime(2026, 11, 22, 15, 3, 14, 123456, tzinfo=UTC)
 
     assert row_id(time, UUID(int=5)) == 1795359794123456 * 1024 + 5
+
+
+def test_a_forked_process_makes_other_ids() -> None:
+    program = (
+        "import os; from artstore.core.ids import new_file_id, random_id\n"
+        "random_id(bits=64), new_file_id()\n"
+        "for _ in range(2):\n"
+        "    if (child := os.fork()) == 0:\n"
+        "        print(random_id(bits=64), new_file_id(), flush=True); os._exit(0)\n"
+        "    os.waitpid(child, 0)\n"
+        "print(random_id(bits=64), new_file_id())\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    ids = ran.stdout.split()
+    assert len(set(ids)) == len(ids) == 6

@@ -1,5 +1,6 @@
 """Identifiers: of files, of their rows in a database, and of what passes."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Final
@@ -15,6 +16,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _TIME_BITS: Final = 53
 _FILE_BITS: Final = 10
 _random: Final = Random()  # noqa: S311 - what it is for tells things apart and guards nothing
+# Or both would go on with the same ids.
+os.register_at_fork(after_in_child=_random.seed)
 
 
 def random_id(*, bits: int) -> str:
