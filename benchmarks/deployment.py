@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any, Final, Literal
 from benchmarks.client import Certificates, Load, generate
 from benchmarks.comparison import Sample
 from benchmarks.processes import cpu_seconds, in_child
+from tests.ports import free_ports
 
 RoleName = Literal["admin", "element", "ingester", "query"]
 OFFSETS: Final[Mapping[RoleName, int]] = {"admin": 0, "element": 10, "ingester": 20, "query": 30}
@@ -59,7 +59,7 @@ class Deployment:
         self.certificates = Certificates(data / "certs", "administrator-client") if tls else None
         self._environment = {**os.environ, **(environment or {}), **({"ARTSTORE__TLS": TLS} if tls else {})}
         self._one_process = one_process
-        self._base_port = _free_base_port()
+        self._base_port = free_ports(max(OFFSETS.values()) + 1)
         self._processes: dict[RoleName, subprocess.Popen[bytes]] = {}
         self._admins = admins
         self._more_admins: list[subprocess.Popen[bytes]] = []
@@ -206,27 +206,3 @@ def _artstore() -> str:
     if found is None:
         raise DeploymentError("artstore is not installed in this environment")
     return found
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _free_base_port() -> int:
-    for _ in range(100):
-        base = free_port()
-        if base < 65000 and all(_is_free(base + offset) for offset in OFFSETS.values()):
-            return base
-    raise DeploymentError("no four free ports found")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

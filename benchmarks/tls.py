@@ -10,10 +10,11 @@ from typing import Final
 
 from benchmarks.client import AnswerError, Certificates, Load, Request
 from benchmarks.comparison import Contender, Sample, compare
-from benchmarks.deployment import Deployment, free_port, measured, running
+from benchmarks.deployment import Deployment, measured, running
 from benchmarks.documents import download, element_upload, stored_file
 from benchmarks.processes import cpu_seconds, in_child
 from benchmarks.workplace import KIB, MIB, Workplace
+from tests.ports import free_ports
 
 SIZES: Final = {10 * KIB: 16, 100 * MIB: 2}
 """Connections, by size of the file."""
@@ -155,7 +156,7 @@ def _connect_repeatedly(port: int, certificates: Certificates, *, resumed: bool,
 @contextmanager
 def _openssl_server(certificates: Certificates) -> Generator[tuple[int, int], None, None]:
     """OpenSSL's own server, which wants a certificate and answers any request; its port and process."""
-    port = free_port()
+    port = free_ports()
     files: Sequence[str] = ("-cert", "element.crt", "-key", "element.key", "-CAfile", "ca.crt")
     process = subprocess.Popen(
         [
